@@ -1,0 +1,72 @@
+"""What the plugin costs a test run that does not use it: `pytest -p redisperf` against `pytest -p no:redisperf`.
+
+Runs both in turn over one empty test, so that a slow moment of the machine hits both, and prints medians as a
+Markdown table: `python benchmarks/startup.py [pairs]`. No other plugin is loaded but, in the second run, an empty one,
+so that both look through the installed distributions for their plugin. The difference is the median of the pairs'
+differences; the exit status is 1 if it is more processor time than allowed.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+ALLOWED_MS = 5.0
+WITH = ("-p", "redisperf")
+WITHOUT = ("-p", "no:redisperf", "-p", "nothing")
+
+
+class Cost(NamedTuple):
+    processor_ms: float
+    wall_ms: float
+
+
+def cost_of_run(directory: Path, options: tuple[str, ...]) -> Cost:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, "test_nothing.py"]
+    environment = {
+        **os.environ,
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        "PYTHONPATH": str(directory),
+        "PYTHONPYCACHEPREFIX": str(directory / "cache"),
+    }
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed plugin has its bytecode
+    used_s, began_s = _processor_s(), time.perf_counter()
+    subprocess.run(command, cwd=directory, env=environment, check=True, stdout=subprocess.DEVNULL)
+    return Cost(1000 * (_processor_s() - used_s), 1000 * (time.perf_counter() - began_s))
+
+
+def _processor_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def main(pairs: int) -> int:
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        (directory / "nothing.py").touch()
+        (directory / "test_nothing.py").write_text("def test_nothing():\n    pass\n")
+        for options in (WITH, WITHOUT):  # the first run writes bytecode
+            cost_of_run(directory, options)
+        runs = [(cost_of_run(directory, WITH), cost_of_run(directory, WITHOUT)) for _ in range(pairs)]
+    print(f"| median of {pairs} paired runs | with the plugin | `-p no:redisperf` | difference |")
+    print("|---|---|---|---|")
+    for clock in Cost._fields:
+        with_it, without = (statistics.median(getattr(pair[side], clock) for pair in runs) for side in (0, 1))
+        name = clock.removesuffix("_ms")
+        print(f"| {name} time | {with_it:.1f} ms | {without:.1f} ms | {difference_ms(runs, clock):+.1f} ms |")
+    return int(difference_ms(runs, "processor_ms") > ALLOWED_MS)
+
+
+def difference_ms(runs: list[tuple[Cost, Cost]], clock: str) -> float:
+    return statistics.median(getattr(with_it, clock) - getattr(without, clock) for with_it, without in runs)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 20))

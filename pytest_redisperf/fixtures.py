@@ -1,0 +1,181 @@
+"""The fixtures: `redisperf` itself, servers that clean themselves, and plain clients on them.
+
+Servers start with the first test that asks and serve the whole run (each xdist worker has its own). Every test finds
+Redis empty and a Postgres database that is new; only a server given by URL is left as it is. The clients are what
+`from_url` and `connect` of their libraries make, with those libraries' defaults, so that the round trips counted are
+the ones an application has. Nothing but pytest is imported until a fixture is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_redisperf.options import Settings
+
+if TYPE_CHECKING:
+    import psycopg
+    import redis
+    import redis.asyncio
+
+    from pytest_redisperf.async_clients import AsyncPostgres
+    from pytest_redisperf.servers import Servers
+    from pytest_redisperf.spending import RedisPerf
+    from redis_perf.servers import PostgresServer, RedisServer
+
+
+@pytest.fixture
+def redisperf(request: pytest.FixtureRequest) -> Iterator[RedisPerf]:
+    """Budgets on the round trips to Redis and Postgres: `with redisperf.budget(redis=1, postgres=1): ...`"""
+    from pytest_redisperf.spending import RedisPerf
+    from redis_perf import record
+
+    with record() as since_setup:
+        yield RedisPerf(request.node, Settings.of(request.config), since_setup)
+
+
+@pytest.fixture(scope="session")
+def _redisperf_redis_servers(request: pytest.FixtureRequest) -> Iterator[Servers[RedisServer]]:
+    from pytest_redisperf.servers import Servers
+    from redis_perf import servers
+
+    choice = Settings.of(request.config).redis
+    running = Servers(request.config, lambda: servers.redis(choice))
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def _redisperf_postgres_servers(request: pytest.FixtureRequest) -> Iterator[Servers[PostgresServer]]:
+    from pytest_redisperf.servers import Servers
+    from redis_perf import servers
+
+    choice = Settings.of(request.config).postgres
+    running = Servers(request.config, lambda: servers.postgres(choice))
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def _redisperf_redis_server(_redisperf_redis_servers: Servers[RedisServer]) -> RedisServer:
+    server = _redisperf_redis_servers[0]
+    if server.fake:  # a new one is clean without a command that would be counted
+        return _redisperf_redis_servers.start()
+    return _clean(server)
+
+
+@pytest.fixture
+def redisperf_redis_url(_redisperf_redis_server: RedisServer) -> str:
+    """URL of a Redis that is empty when the test begins. There is none with `--redisperf-redis=fake`."""
+    return _url(_redisperf_redis_server)
+
+
+@pytest.fixture
+def redisperf_redis_factory(_redisperf_redis_servers: Servers[RedisServer]) -> Callable[[], str]:
+    """A function: each call in a test gives the URL of one more empty Redis, a server of its own."""
+    asked = 0
+
+    def another() -> str:
+        nonlocal asked
+        asked += 1
+        return _url(_clean(_redisperf_redis_servers[asked]))
+
+    return another
+
+
+@pytest.fixture
+def redisperf_redis(_redisperf_redis_server: RedisServer) -> Iterator[redis.Redis]:
+    """A `redis.Redis` on an empty Redis, as `redis.Redis.from_url(url)` makes it: its first command connects."""
+    client: Any
+    if _redisperf_redis_server.fake:
+        client = _fake(_redisperf_redis_server).client()
+    else:
+        client = _client("redis", "redis-py", "redis").Redis.from_url(_redisperf_redis_server.url)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def redisperf_async_redis(_redisperf_redis_server: RedisServer) -> Iterator[redis.asyncio.Redis]:
+    """A `redis.asyncio.Redis` on an empty Redis. It connects in the loop that uses it and is closed with that loop."""
+    from pytest_redisperf.async_clients import closed_with_its_loop
+
+    client: Any
+    if _redisperf_redis_server.fake:
+        client = _fake(_redisperf_redis_server).async_client()
+    else:
+        client = _client("redis.asyncio", "redis-py", "redis").Redis.from_url(_redisperf_redis_server.url)
+    with closed_with_its_loop(client):
+        yield client
+
+
+@pytest.fixture
+def redisperf_postgres_factory(_redisperf_postgres_servers: Servers[PostgresServer]) -> Iterator[Callable[[], str]]:
+    """A function: each call in a test gives the DSN of one more new, empty database."""
+    with ExitStack() as databases:
+        yield lambda: databases.enter_context(_redisperf_postgres_servers[0].database())
+
+
+@pytest.fixture
+def redisperf_postgres_dsn(_redisperf_postgres_servers: Servers[PostgresServer]) -> Iterator[str]:
+    """DSN (`postgresql://...`) of a Postgres database that is new and empty when the test begins."""
+    with _redisperf_postgres_servers[0].database() as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def redisperf_postgres(redisperf_postgres_dsn: str) -> Iterator[psycopg.Connection[Any]]:
+    """A `psycopg.Connection` to a new database, as `psycopg.connect(dsn)` makes it: not in autocommit mode."""
+    connection = _client("psycopg", "psycopg 3", "postgres").connect(redisperf_postgres_dsn)
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def redisperf_async_postgres(redisperf_postgres_dsn: str) -> Iterator[AsyncPostgres]:
+    """Opens `psycopg.AsyncConnection`s to a new database, in the running loop.
+
+    `async with redisperf_async_postgres() as connection:` or `connection = await redisperf_async_postgres()`;
+    arguments go to `AsyncConnection.connect`. What is still open when the test ends is closed.
+    """
+    from pytest_redisperf.async_clients import AsyncPostgres
+
+    opened = AsyncPostgres(_client("psycopg", "psycopg 3", "postgres"), redisperf_postgres_dsn)
+    yield opened
+    opened.close()
+
+
+def _clean(server: RedisServer) -> RedisServer:
+    if server.owned:
+        server.reset()
+    return server
+
+
+def _url(server: RedisServer) -> str:
+    from redis_perf import ServerUnavailable
+
+    try:
+        return server.url
+    except ServerUnavailable as error:
+        pytest.fail(f"redisperf: {error}", pytrace=False)
+
+
+def _fake(server: RedisServer) -> Any:
+    """A fake server has clients instead of a URL."""
+    return server
+
+
+def _client(module: str, name: str, extra: str) -> ModuleType:
+    try:
+        return import_module(module)
+    except ImportError as error:
+        pytest.fail(
+            f"redisperf: this fixture needs {name}, which is not installed ({error}); "
+            f"pip install 'pytest-redisperf[{extra}]'",
+            pytrace=False,
+        )

@@ -1,0 +1,176 @@
+"""The plugin object that measures; registered by `plugin` only when something asks for it.
+
+It keeps the taps in place for the run, records the phases of the tests that are to be measured, hangs what each
+spent on its TestReport and holds the call phase against the test's budget. A test's own failure always comes first.
+A fault of this plugin itself becomes a pytest warning and changes no test's result; a tap that does not fit its
+client is loud.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import ExitStack, nullcontext
+from types import TracebackType
+from typing import Literal, TypeAlias
+
+import pytest
+
+from pytest_redisperf.faults import OwnFaults
+from pytest_redisperf.options import Limits, Settings
+from pytest_redisperf.phase import STORES, Phase, operations, phase_of
+from pytest_redisperf.servers import OWN_CHILDREN
+from pytest_redisperf.spending import CALL
+from pytest_redisperf.summary import Summary, header
+from redis_perf import BudgetExceeded, NothingMeasured, TapError, Trace, record
+from redis_perf.budget import Budget, check
+from redis_perf.recording import tapped
+
+BUDGET = pytest.StashKey[Budget]()
+"""The budget of this test's own marker."""
+PHASES = pytest.StashKey[dict[str, Phase]]()
+"""What the phases spent, until their report is made. There from the start if the call phase is to be recorded."""
+
+When: TypeAlias = Literal["setup", "call", "teardown"]
+
+
+class Metering:
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        self._config = config
+        self._settings = settings
+        self._running = ExitStack()
+        self._default = _suite_budget(settings.budget)
+
+    def start(self) -> None:
+        """Put the taps in place. Raises UsageError when a client has not the hook points its tap needs."""
+        try:
+            self._running.enter_context(tapped())
+        except TapError as error:
+            raise pytest.UsageError(f"redisperf: {error}") from error
+        if self._settings.metered and not hasattr(self._config, "workerinput"):
+            self._config.pluginmanager.register(Summary(self._settings), "redisperf-summary")
+
+    def expect(self, marked: list[pytest.Item], asking: list[pytest.Item]) -> None:
+        """Read the markers; these and the tests that use the `redisperf` fixture have their call phase recorded."""
+        problems = []
+        for item in marked:
+            for mark in reversed(list(item.iter_markers("redisperf"))):  # the closest comes last, and wins
+                try:
+                    item.stash[BUDGET] = _marked_budget(mark)
+                except (TypeError, ValueError) as error:
+                    problems.append(f"{item.nodeid}: @pytest.mark.redisperf: {error}")
+        if problems:
+            raise pytest.UsageError("\n".join(problems))
+        for item in asking:
+            item.stash.setdefault(PHASES, {})
+
+    def pytest_report_header(self) -> str:
+        with record() as nothing_yet:
+            pass
+        return header(nothing_yet.trace.taps, self._settings)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
+        __tracebackhide__ = True
+        with _Recorded(item, "setup") if self._settings.metered else nullcontext():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
+        __tracebackhide__ = True
+        with _Recorded(item, "teardown") if self._settings.metered else nullcontext():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        __tracebackhide__ = True
+        with _Recorded(item, "call") if self._call_matters(item) else nullcontext():
+            result = yield
+        if CALL in item.stash and not getattr(item, "_excinfo", None):  # where unittest keeps a test's failure
+            self._hold_to_budget(item)
+        return result
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        phase = item.stash.get(PHASES, {}).pop(call.when, None)
+        if phase is not None and self._settings.metered:
+            report.redisperf = phase  # type: ignore[attr-defined]
+        if call.when == "teardown" and CALL in item.stash:
+            del item.stash[CALL]  # the session keeps its items; it need not keep what each of them sent
+        return report
+
+    def pytest_unconfigure(self) -> None:
+        self._running.close()
+
+    def _call_matters(self, item: pytest.Item) -> bool:
+        return self._settings.metered or self._default is not None or BUDGET in item.stash or PHASES in item.stash
+
+    def _hold_to_budget(self, item: pytest.Item) -> None:
+        overspent = None
+        with OwnFaults(item, "checking its budget"):
+            overspent = self._verdict(item, item.stash[CALL].trace)
+        if overspent is not None:
+            pytest.fail(overspent, pytrace=False)
+
+    def _verdict(self, item: pytest.Item, trace: Trace) -> str | None:
+        budget = item.stash.get(BUDGET, self._default)
+        if budget is None:
+            return None
+        try:
+            check(
+                trace,
+                budget,
+                networks_ns=self._settings.networks_ns,
+                verbosity=self._config.get_verbosity(),
+                root=str(self._config.rootpath),
+            )
+        except (BudgetExceeded, NothingMeasured) as error:
+            return str(error)
+        return None
+
+
+class _Recorded:
+    """One phase of one test, recorded."""
+
+    def __init__(self, item: pytest.Item, when: When) -> None:
+        self._item = item
+        self._when: When = when
+        self._recording = record()
+
+    def __enter__(self) -> None:
+        with OwnFaults(self._item, f"recording its {self._when} phase"):
+            self._recording.__enter__()
+            if self._when == "call":
+                self._item.stash[CALL] = self._recording
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with OwnFaults(self._item, f"reading what its {self._when} phase sent"):
+            self._recording.__exit__(kind, error, traceback)
+            phase = phase_of(self._recording.trace, str(self._item.config.rootpath))
+            phase["children"] -= self._item.config.stash.get(OWN_CHILDREN, 0)
+            self._item.config.stash[OWN_CHILDREN] = 0
+            self._item.stash.setdefault(PHASES, {})[self._when] = phase
+            if self._when == "call" and operations(phase):
+                self._item.user_properties += [
+                    (f"redisperf_{store}_round_trips", phase[store]["round_trips"]) for store in STORES
+                ]
+
+
+def _marked_budget(mark: pytest.Mark) -> Budget:
+    if mark.args:
+        raise TypeError(f"got {mark.args[0]!r} without a name; say what it limits, such as redis={mark.args[0]!r}")
+    if not mark.kwargs:
+        raise TypeError("got no limit; give at least one, such as redis=3")
+    return Budget.of(**mark.kwargs)
+
+
+def _suite_budget(limits: Limits | None) -> Budget | None:
+    """The budget of every test; it says nothing about what a test does not use."""
+    try:
+        return Budget.of(**limits, allow_nothing=True) if limits else None
+    except (TypeError, ValueError) as error:
+        raise pytest.UsageError(f"redisperf_budget: {error}") from error

@@ -1,0 +1,110 @@
+"""What the `redisperf` fixture gives: budgets, recordings and the trace so far."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+import pytest
+
+from pytest_redisperf.options import Settings
+from redis_perf import Recording, Trace, record
+from redis_perf.budget import Allowance, Amount, Budget, Spend, at_most, between, check, exactly
+
+CALL = pytest.StashKey[Recording]()
+"""The recording of a test's call phase, from its beginning."""
+
+
+class Spending:
+    """A block held to a budget; `with` (or `async with`) gives the recording, which reads as a Trace.
+
+    An exception inside the block is never masked: the budget is checked only when the block ends well.
+    """
+
+    def __init__(self, budget: Budget, config: pytest.Config, networks_ns: tuple[int, ...]) -> None:
+        self._budget = budget
+        self._config = config
+        self._networks_ns = networks_ns
+        self._recordings: list[Recording] = []
+
+    def __enter__(self) -> Recording:
+        recording = record()
+        self._recordings.append(recording)
+        return recording.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        __tracebackhide__ = True
+        recording = self._recordings.pop()
+        recording.__exit__(kind, error, traceback)
+        if error is None:
+            try:
+                self._check(recording.trace)
+            except AssertionError as verdict:
+                raise verdict.with_traceback(None) from None
+
+    def _check(self, trace: Trace) -> None:
+        check(
+            trace,
+            self._budget,
+            networks_ns=self._networks_ns,
+            verbosity=self._config.get_verbosity(),
+            root=str(self._config.rootpath),
+        )
+
+    async def __aenter__(self) -> Recording:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        __tracebackhide__ = True
+        self.__exit__(kind, error, traceback)
+
+
+class RedisPerf:
+    """The `redisperf` fixture. Annotate with `pytest_redisperf.RedisPerf`."""
+
+    Spend = Spend
+    exactly = staticmethod(exactly)
+    at_most = staticmethod(at_most)
+    between = staticmethod(between)
+
+    def __init__(self, item: pytest.Item, settings: Settings, since_setup: Recording) -> None:
+        self._item = item
+        self._settings = settings
+        self._since_setup = since_setup
+
+    def budget(
+        self,
+        *,
+        redis: Allowance | None = None,
+        postgres: Allowance | None = None,
+        depth: Amount | None = None,
+        allow_nothing: bool = False,
+        **servers: Allowance,
+    ) -> Spending:
+        """Hold a block to a budget.
+
+            with redisperf.budget(redis=1, postgres=Spend(statements=2)) as spent:
+                memory.push_turn("ada", turn)
+            assert spent.redis.shapes == ["RPUSH working:{}:turns"]
+
+        Raises TypeError or ValueError for limits that make no sense, BudgetExceeded (an AssertionError) when more
+        was spent, NothingMeasured when a store with a budget saw no traffic at all.
+        """
+        __tracebackhide__ = True
+        try:
+            budget = Budget.of(redis=redis, postgres=postgres, depth=depth, allow_nothing=allow_nothing, **servers)
+        except (TypeError, ValueError) as error:
+            raise error.with_traceback(None) from None
+        return Spending(budget, self._item.config, self._settings.networks_ns)
+
+    def record(self) -> Recording:
+        """Record a block without holding it to anything; see `redis_perf.record`."""
+        return record()
+
+    @property
+    def trace(self) -> Trace:
+        """What the test has sent so far: its call phase or, in another fixture's setup, since this fixture's own."""
+        return self._item.stash.get(CALL, self._since_setup).trace

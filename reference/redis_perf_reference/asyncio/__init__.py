@@ -1,0 +1,7 @@
+"""The patterns for one kind of client; `redis_perf_reference` tells which. Values are shared by both kinds."""
+
+from redis_perf_reference.asyncio.cache import Commands, connect_redis
+from redis_perf_reference.asyncio.postgres import OneConnection, Postgres, create_schema
+from redis_perf_reference.asyncio.working_memory import WorkingMemory
+
+__all__ = ["Commands", "OneConnection", "Postgres", "WorkingMemory", "connect_redis", "create_schema"]

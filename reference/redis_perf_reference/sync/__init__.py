@@ -1,0 +1,8 @@
+# Generated from ../asyncio/__init__.py by tools/sync_twins.py: change that file, then run the tool.
+"""The patterns for one kind of client; `redis_perf_reference` tells which. Values are shared by both kinds."""
+
+from redis_perf_reference.sync.cache import Commands, connect_redis
+from redis_perf_reference.sync.postgres import OneConnection, Postgres, create_schema
+from redis_perf_reference.sync.working_memory import WorkingMemory
+
+__all__ = ["Commands", "OneConnection", "Postgres", "WorkingMemory", "connect_redis", "create_schema"]

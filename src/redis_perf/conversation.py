@@ -1,0 +1,187 @@
+"""One connection's requests and replies -> round trips. This file is the definition of a round trip, as code.
+
+A round trip is one wait. It opens with a send that may depend on an answer: the first send on a connection, or the
+first send after the client *looked at* a reply since its previous send. Everything sent before the client looks at
+another reply joins it. It closes when the last reply owed has arrived.
+
+Arrival is not consumption. At zero latency a reply may lie in the client's kernel while the client is still
+sending; on any real network it would not be there yet, so it must not split the round trip. Hence `settled` (a reply
+has arrived) and `looked` (the client has taken notice) are told apart; where reading is noticing, as in a blocking
+`recv`, the meter calls one right after the other.
+
+Who owes what is the protocol's business: a meter calls `asked` for each command or statement, `owe` for each reply
+that will be waited for, `settled` when the oldest debt is paid. Replies nobody asked for (pushes, notices) owe
+nothing and open nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from redis_perf.trace import Answer, Operation, Purpose, RoundTrip, Site, Store
+from redis_perf.wire import Caller
+
+Emit: TypeAlias = Callable[[RoundTrip], None]
+
+
+@dataclass(slots=True, eq=False)
+class Asked:
+    """An operation on its way; the meter marks it failed when the reply says so."""
+
+    name: str
+    shape: str
+    purpose: Purpose
+    failed: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class _Trip:
+    """A round trip while it is being put together."""
+
+    started_ns: int
+    caller: Caller | None
+    ended_ns: int
+    asked: list[Asked] = field(default_factory=list)
+    purposes: set[Purpose] = field(default_factory=set)
+    owed: int = 0
+    settled: int = 0
+    sent_bytes: int | None = 0
+    received_bytes: int | None = 0
+    commits: int = 0
+    waited: bool = False
+
+
+class Conversation:
+    """The state of one connection. `server` and `name` may be filled in as soon as they are known."""
+
+    def __init__(
+        self, store: Store, connection: int, emit: Emit, *, server: str | None = None, name: str | None = None
+    ) -> None:
+        self.store = store
+        self.connection = connection
+        self.server = server
+        self.name = name
+        self._emit = emit
+        self._open: list[_Trip] = []
+        self._debts: deque[_Trip] = deque()
+        self._news = False  # a reply was settled that the client has not looked at
+        self._may_depend = True  # the client looked at one since it last sent
+
+    def sent(self, at_ns: int, size_bytes: int | None, caller: Caller | None = None) -> None:
+        """The client sent something; decides whether that opens a round trip or joins the last one."""
+        if self._may_depend or not self._open:
+            self._begin(at_ns, caller)
+        self._may_depend = False
+        self.continued(size_bytes)
+
+    def continued(self, size_bytes: int | None) -> None:
+        """More of a message already begun was sent: whatever came meanwhile, it belongs to where it began."""
+        trip = self._open[-1]
+        trip.sent_bytes = _plus(trip.sent_bytes, size_bytes)
+
+    def asked(self, name: str, shape: str, purpose: Purpose = "work", *, waits: bool = False) -> Asked:
+        """An operation is part of what was sent. `waits`: a blocking command. Returns it, to mark a failure on."""
+        asked = Asked(name, shape, purpose)
+        trip = self._open[-1]
+        trip.asked.append(asked)
+        trip.purposes.add(purpose)
+        trip.waited = trip.waited or waits
+        return asked
+
+    def serves(self, purpose: Purpose) -> None:
+        """What was sent last is no operation but has a purpose all the same (a start-up message, a password)."""
+        self._open[-1].purposes.add(purpose)
+
+    def owe(self) -> None:
+        """A reply to what was sent last will be waited for."""
+        self._open[-1].owed += 1
+        self._debts.append(self._open[-1])
+
+    @property
+    def owed(self) -> int:
+        """How many replies are still out."""
+        return len(self._debts)
+
+    def received(self, size_bytes: int | None) -> None:
+        """Bytes of a reply came in, for the oldest round trip still owed one; None: some, but not seen."""
+        trip = self._debts[0] if self._debts else self._open[-1] if self._open else None
+        if trip is not None:
+            trip.received_bytes = _plus(trip.received_bytes, size_bytes)
+
+    def settled(self, at_ns: int) -> None:
+        """The oldest reply owed has arrived whole."""
+        self._debts[0].settled += 1
+        self._debts[0].ended_ns = at_ns
+        self._news = True
+        self.forgiven()
+
+    def forgiven(self) -> None:
+        """The oldest reply owed will not come, and the client does not wait for it."""
+        trip = self._debts.popleft()
+        trip.owed -= 1
+        if not trip.owed and trip is not self._open[-1]:
+            self._open.remove(trip)
+            self._emit(self._finish(trip, "complete"))
+
+    def committed(self) -> None:
+        """The oldest round trip still owed a reply committed a transaction. Call before `settled`."""
+        trip = self._debts[0] if self._debts else self._open[-1]
+        trip.commits += 1
+
+    def looked(self) -> None:
+        """The client looked at what has arrived: its next send may depend on it."""
+        self._may_depend = self._may_depend or self._news
+        self._news = False
+
+    def closed(self, at_ns: int) -> None:
+        """The connection ended: what is still owed is lost. A later send would open a new conversation."""
+        for trip in self._open:
+            if trip.owed:
+                trip.ended_ns = at_ns
+            self._emit(self._finish(trip, "lost"))
+        self._open.clear()
+        self._debts.clear()
+        self._news, self._may_depend = False, True
+
+    def unfinished(self) -> Iterable[RoundTrip]:
+        """What has not been emitted yet, as it stands: the last round trip may still be joined, or wait."""
+        return [self._finish(trip, "in flight") for trip in self._open]
+
+    def _begin(self, at_ns: int, caller: Caller | None) -> None:
+        if self._open and not self._open[-1].owed:
+            self._emit(self._finish(self._open.pop(), "complete"))
+        self._open.append(_Trip(at_ns, caller, at_ns))
+
+    def _finish(self, trip: _Trip, unanswered: Answer) -> RoundTrip:
+        code, line, lane = trip.caller or (None, 0, None)
+        return RoundTrip(
+            store=self.store,
+            connection=self.connection,
+            operations=tuple(Operation(asked.name, asked.shape, asked.failed) for asked in trip.asked),
+            started_ns=trip.started_ns,
+            ended_ns=trip.ended_ns,
+            sent_bytes=trip.sent_bytes,
+            received_bytes=trip.received_bytes,
+            site=Site(code.co_filename, line, code.co_name) if code else None,
+            purpose=_purpose(trip.purposes),
+            lane=lane,
+            server=self.server,
+            name=self.name,
+            commits=trip.commits,
+            answer=unanswered if trip.owed else "complete" if trip.settled else "none owed",
+            waited=trip.waited,
+        )
+
+
+def _plus(total: int | None, more: int | None) -> int | None:
+    return None if total is None or more is None else total + more
+
+
+def _purpose(purposes: set[Purpose]) -> Purpose:
+    """Work if any of it is, or if nothing says otherwise; setup only if all of it is."""
+    if "work" in purposes or not purposes:
+        return "work"
+    return "transaction" if "transaction" in purposes else "setup"

@@ -1,0 +1,84 @@
+"""Running PostgreSQL when we are root, which it refuses to be: without adding a user or opening a directory.
+
+First a user namespace in which we appear to be `nobody`; where that is forbidden (containers often forbid it),
+become `nobody` for real. `nobody` may not be able to read the installation, in a mode 700 home for example: then it
+is copied into the run directory.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shlex
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from redis_perf.errors import ServerUnavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Unprivileged:
+    """How to run a command of `installation` as somebody who is not root."""
+
+    installation: Path
+    prefix: tuple[str, ...] = ()
+    """Words to put before the command."""
+    prepare: str = ":"
+    """Shell text to run first, as ourselves."""
+
+
+def unprivileged(installation: Path, directory: Path) -> Unprivileged:
+    """The way that works here to run this installation's programs on files below `directory`.
+
+    Raises ServerUnavailable when we are root and cannot be anybody else.
+    """
+    if os.geteuid() != 0:
+        return Unprivileged(installation)
+    account = _account()
+    namespace = ("unshare", "--user", f"--map-user={account.pw_uid}", f"--map-group={account.pw_gid}")
+    if _works(*namespace, "true"):
+        return Unprivileged(installation, namespace)
+    changed = ("setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups")
+    if not _works(*changed, "true"):
+        raise ServerUnavailable(
+            "PostgreSQL refuses to run as root, and neither `unshare --user` nor `setpriv --reuid` works here "
+            "(both are of util-linux): run as an ordinary user, or give --redisperf-postgres=postgresql://..."
+        )
+    return _as_account(installation, directory, changed, f"{account.pw_uid}:{account.pw_gid}")
+
+
+def _as_account(installation: Path, directory: Path, changed: tuple[str, ...], owner: str) -> Unprivileged:
+    prepare = [f"chown -R {owner} {shlex.quote(str(directory))}"]
+    if not _works(*changed, str(installation / "bin/postgres"), "--version"):
+        copy = directory / "copy" / installation.parent.name / installation.name
+        prepare.insert(0, _copying(installation, copy))
+        installation = copy
+    return Unprivileged(installation, changed, " && ".join(prepare))
+
+
+def _copying(installation: Path, copy: Path) -> str:
+    """Shell text. A wheel's programs find the libraries packed with them in `<package>.libs` beside the package."""
+    libraries = installation.parent.with_name(f"{installation.parent.name}.libs")
+    commands = [["mkdir", "-p", copy.parent], ["cp", "-RH", installation, copy]]
+    if libraries.exists():
+        commands.append(["cp", "-R", libraries, copy.parent.with_name(libraries.name)])
+    return " && ".join(shlex.join(map(str, command)) for command in commands)
+
+
+def _account() -> pwd.struct_passwd:
+    """`nobody`, or anybody but root: initdb wants its user to have a name."""
+    accounts = [account for account in pwd.getpwall() if account.pw_uid != 0]
+    if not accounts:
+        raise ServerUnavailable(
+            "PostgreSQL refuses to run as root, and there is no other account here: run as an ordinary user, "
+            "or give --redisperf-postgres=postgresql://..."
+        )
+    return next((account for account in accounts if account.pw_name == "nobody"), accounts[0])
+
+
+def _works(*command: str) -> bool:
+    if shutil.which(command[0]) is None:
+        return False
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode == 0

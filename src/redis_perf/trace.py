@@ -1,0 +1,246 @@
+"""What was seen on the wire, as values: a `Trace` of `RoundTrip`s, and the numbers a budget is held against.
+
+Everything here is frozen, compares by value and knows nothing of clients, sockets or clocks.
+Times are integer nanoseconds of one monotonic clock. `None` means *not seen*, never zero.
+
+What a round trip is: see `redis_perf.conversation`, which is the definition as code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+Store: TypeAlias = Literal["redis", "postgres"]
+Purpose: TypeAlias = Literal["setup", "transaction", "work"]
+Answer: TypeAlias = Literal["complete", "lost", "in flight", "none owed"]
+
+CHARGED: frozenset[Purpose] = frozenset({"work", "transaction"})
+EVERY_PURPOSE: frozenset[Purpose] = frozenset({"setup", "transaction", "work"})
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The user's own line that spent a round trip."""
+
+    file: str
+    line: int
+    function: str
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One Redis command or one Postgres statement as it was executed.
+
+    `name` is the command or the statement's verb (`"GET"`, `"INSERT"`), `shape` the kind of question it is
+    (`"GET user:{}"`, `"INSERT INTO messages VALUES ($?)"`). Argument values are never kept.
+    """
+
+    name: str
+    shape: str
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RoundTrip:
+    """One wait: everything sent before the client looked at another reply, and the replies it was owed.
+
+    `answer` says how it ended. Only `"complete"` ones are counted as round trips: `"lost"` means the connection
+    ended first, `"in flight"` that the recording did, `"none owed"` that the client had asked for no reply
+    (`CLIENT REPLY OFF`). Their operations were sent all the same and are counted.
+    `waited` marks a blocking command: its time is waiting, not network.
+    `commits` is the number of transactions this round trip committed (Postgres: explicit or implicit; Redis: EXEC).
+    `lane` names the thread or asyncio task that opened it; `server` is its address, `name` the user's name for it.
+    """
+
+    store: Store
+    connection: int
+    operations: tuple[Operation, ...]
+    started_ns: int
+    ended_ns: int
+    sent_bytes: int | None
+    received_bytes: int | None
+    site: Site | None = None
+    purpose: Purpose = "work"
+    lane: str | None = None
+    server: str | None = None
+    name: str | None = None
+    commits: int = 0
+    answer: Answer = "complete"
+    waited: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A connection opened while recording; a fact apart, for a Unix socket opens without a round trip."""
+
+    store: Store
+    connection: int
+    at_ns: int
+    server: str | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tapped:
+    """A client library that was, or could not be, tapped: `problem` says why not (`"not installed"`)."""
+
+    name: str
+    store: Store
+    version: str | None = None
+    problem: str | None = None
+
+
+def longest_chain(intervals: Iterable[tuple[int, int]]) -> int:
+    """How many of these (start, end) intervals had to happen one after another.
+
+    The longest chain under "ends before the other starts" is a largest set of pairwise disjoint intervals, which
+    activity selection finds greedily: sort by end, take what starts at or after the last end. O(n log n).
+    """
+    length, free_at = 0, None
+    for start, end in sorted(intervals, key=lambda interval: (interval[1], interval[0])):
+        if free_at is None or start >= free_at:
+            length, free_at = length + 1, end
+    return length
+
+
+def _sum_seen(values: Iterable[int | None]) -> int | None:
+    total = 0
+    for value in values:
+        if value is None:
+            return None
+        total += value
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class StoreTrace:
+    """One store's share of a trace (or one server's: `at`), as the numbers a budget charges."""
+
+    everything: tuple[RoundTrip, ...]
+    opened: tuple[Opened, ...]
+
+    def __iter__(self) -> Iterator[RoundTrip]:
+        return iter(self.everything)
+
+    @property
+    def counted(self) -> tuple[RoundTrip, ...]:
+        """The round trips that were waited for and answered."""
+        return tuple(trip for trip in self.everything if trip.answer == "complete")
+
+    @property
+    def round_trips(self) -> int:
+        return len(self.counted)
+
+    @property
+    def operations(self) -> int:
+        """Redis commands or Postgres statements that were executed, however many shared a round trip."""
+        return sum(len(trip.operations) for trip in self.everything)
+
+    statements = operations
+    commands = operations
+
+    @property
+    def commits(self) -> int:
+        return sum(trip.commits for trip in self.everything)
+
+    @property
+    def connections(self) -> int:
+        """Connections opened in this window, whatever the purpose of the traffic looked at."""
+        return len(self.opened)
+
+    @property
+    def sent_bytes(self) -> int | None:
+        return _sum_seen(trip.sent_bytes for trip in self.everything)
+
+    @property
+    def received_bytes(self) -> int | None:
+        return _sum_seen(trip.received_bytes for trip in self.everything)
+
+    @property
+    def bytes(self) -> int | None:
+        return _sum_seen((self.sent_bytes, self.received_bytes))
+
+    @property
+    def depth(self) -> int:
+        """The longest chain of round trips that could not overlap; times the network's latency it is the floor."""
+        return longest_chain((trip.started_ns, trip.ended_ns) for trip in self.counted)
+
+    @property
+    def shapes(self) -> list[str]:
+        return [operation.shape for trip in self.everything for operation in trip.operations]
+
+    @property
+    def lost(self) -> int:
+        """Requests whose reply never came."""
+        return sum(trip.answer == "lost" for trip in self.everything)
+
+    def at(self, server: str) -> StoreTrace:
+        """Only the traffic with one server, by its address (`"127.0.0.1:6379"`) or by the name given to it."""
+        return StoreTrace(
+            tuple(trip for trip in self.everything if server in (trip.server, trip.name)),
+            tuple(opened for opened in self.opened if server in (opened.server, opened.name)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Round trips in the order they started.
+
+    The plain numbers (`trace.redis.round_trips`) are what a budget charges: work and transaction control.
+    `setup`, `transaction`, `work` and `every` are the same trace looked at for other purposes.
+    `children` counts the processes started meanwhile: in-process taps do not see what those did.
+    `taps` are the clients that were listened to; `problems` say which connections could not be read to the end.
+    """
+
+    round_trips: tuple[RoundTrip, ...] = ()
+    opened: tuple[Opened, ...] = ()
+    children: int = 0
+    taps: tuple[Tapped, ...] = ()
+    problems: tuple[str, ...] = ()
+    purposes: frozenset[Purpose] = CHARGED
+
+    @property
+    def redis(self) -> StoreTrace:
+        return self.store("redis")
+
+    @property
+    def postgres(self) -> StoreTrace:
+        return self.store("postgres")
+
+    def store(self, store: Store) -> StoreTrace:
+        return StoreTrace(
+            tuple(trip for trip in self.charged if trip.store == store),
+            tuple(opened for opened in self.opened if opened.store == store),
+        )
+
+    def named(self, server: str) -> StoreTrace:
+        """Traffic with one server of either store, by address or name."""
+        return StoreTrace(self.charged, self.opened).at(server)
+
+    @property
+    def charged(self) -> tuple[RoundTrip, ...]:
+        """The round trips of the purposes this trace is looked at for."""
+        return tuple(trip for trip in self.round_trips if trip.purpose in self.purposes)
+
+    @property
+    def depth(self) -> int:
+        """The longest chain across both stores."""
+        return StoreTrace(self.charged, ()).depth
+
+    @property
+    def setup(self) -> Trace:
+        return replace(self, purposes=frozenset[Purpose]({"setup"}))
+
+    @property
+    def transaction(self) -> Trace:
+        return replace(self, purposes=frozenset[Purpose]({"transaction"}))
+
+    @property
+    def work(self) -> Trace:
+        return replace(self, purposes=frozenset[Purpose]({"work"}))
+
+    @property
+    def every(self) -> Trace:
+        return replace(self, purposes=EVERY_PURPOSE)

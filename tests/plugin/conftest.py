@@ -1,0 +1,53 @@
+"""Runs small suites inside a test, with this plugin alone and with fakeredis, so that they cost little."""
+
+from collections.abc import Callable
+
+import fakeredis  # noqa: F401  what is imported here an inner run need not import again
+import psycopg  # noqa: F401
+import pytest
+import redis.asyncio  # noqa: F401
+
+import pytest_redisperf.metering  # noqa: F401
+
+MEMORY = """
+    def push(client):
+        client.rpush("working:1:turns", "hello")
+        client.ltrim("working:1:turns", -20, -1)
+        client.expire("working:1:turns", 60)
+"""
+
+
+@pytest.fixture(autouse=True)
+def only_this_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("REDISPERF_REDIS", "REDISPERF_POSTGRES", "PYTEST_ADDOPTS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+
+
+@pytest.fixture
+def run_pytest(pytester: pytest.Pytester) -> Callable[..., pytest.RunResult]:
+    """`run_pytest("--option", ...)` in the inner directory."""
+
+    def run_pytest(*options: str, subprocess: bool = False) -> pytest.RunResult:
+        runpytest = pytester.runpytest_subprocess if subprocess else pytester.runpytest_inprocess
+        return runpytest("-p", "redisperf", "-p", "no:cacheprovider", *options)
+
+    return run_pytest
+
+
+@pytest.fixture
+def run(pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]) -> Callable[..., pytest.RunResult]:
+    """`run("test source", "--option", ...)` on a fake Redis."""
+
+    def run(source: str, *options: str, subprocess: bool = False) -> pytest.RunResult:
+        pytester.makepyfile(source)
+        return run_pytest("--redisperf-redis=fake", *options, subprocess=subprocess)
+
+    return run
+
+
+@pytest.fixture
+def push_module(pytester: pytest.Pytester) -> None:
+    """A module `memory` whose `push` is three round trips."""
+    pytester.makepyfile(memory=MEMORY)
+    pytester.syspathinsert()

@@ -1,0 +1,114 @@
+"""Every option, its ini twin, which of them wins, and what is said of a bad value."""
+
+import pytest
+
+SHOW = """
+    import pytest
+    from pytest_redisperf.options import Settings
+
+    @pytest.fixture(autouse=True)
+    def show(request):
+        print("SETTINGS", *Settings.of(request.config))
+"""
+TEST = "def test_nothing(): pass"
+DEFAULT = ("False", "embedded", "embedded", "10", "(2000000, 30000000)", "None")
+
+
+@pytest.fixture
+def settings(pytester, run_pytest):
+    """What a run with these options and this ini file takes as its settings."""
+    pytester.makeconftest(SHOW)
+    pytester.makepyfile(TEST)
+
+    def settings(*options, ini=""):
+        pytester.makeini(f"[pytest]\n{ini}")
+        run = run_pytest("-s", *options)
+        run.assert_outcomes(passed=1)
+        return next(line for line in run.outlines if "SETTINGS" in line).partition("SETTINGS ")[2]
+
+    return settings
+
+
+def said(**changes):
+    names = ("metered", "redis", "postgres", "top", "network", "budget")
+    return " ".join(changes.get(name, default) for name, default in zip(names, DEFAULT, strict=True))
+
+
+def test_without_any_option_the_defaults_hold(settings):
+    assert settings() == said()
+
+
+@pytest.mark.parametrize(
+    ("option", "ini", "setting"),
+    [
+        ("--redisperf", "redisperf = true", {"metered": "True"}),
+        ("--redisperf-redis=system", "redisperf_redis = system", {"redis": "system"}),
+        ("--redisperf-redis=redis://h/0", "redisperf_redis = redis://h/0", {"redis": "redis://h/0"}),
+        ("--redisperf-postgres=system", "redisperf_postgres = system", {"postgres": "system"}),
+        ("--redisperf-top=3", "redisperf_top = 3", {"top": "3"}),
+        ("--redisperf-network=500us, 1.5ms", "redisperf_network = 500us, 1.5ms", {"network": "(500000, 1500000)"}),
+        (
+            "--redisperf-budget=redis=3 depth=4",
+            "redisperf_budget = redis=3 depth=4",
+            {"budget": "{'redis': 3, 'depth': 4}"},
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) and value.startswith("--") else "",
+)
+def test_an_option_and_its_ini_twin_say_the_same(settings, option, ini, setting):
+    assert settings(option) == said(**setting)
+    assert settings(ini=ini) == said(**setting)
+
+
+def test_the_command_line_wins_over_the_environment_and_that_over_the_ini_file(settings, monkeypatch):
+    ini = "redisperf_redis = system\nredisperf_postgres = system\nredisperf_top = 3"
+    monkeypatch.setenv("REDISPERF_REDIS", "redis://environment/0")
+    assert settings(ini=ini) == said(redis="redis://environment/0", postgres="system", top="3")
+    assert settings("--redisperf-redis=fake", "--redisperf-top=7", ini=ini) == said(
+        redis="fake", postgres="system", top="7"
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "sentence"),
+    [
+        (
+            "--redisperf-redis=dockr",
+            "--redisperf-redis: 'dockr' is not a way to get a server; give fake, embedded, system or the URL of one",
+        ),
+        ("--redisperf-top=0", "--redisperf-top: '0' is not a number of tests; give a whole number from 1"),
+        (
+            "--redisperf-network=2ms,30",
+            "--redisperf-network: '30' is not a time; give round-trip times with a unit, such as 2ms,30ms",
+        ),
+        (
+            "--redisperf-budget=redis:3",
+            "--redisperf-budget: 'redis:3' is not a limit; give name=number, such as redis=10 postgres=5",
+        ),
+    ],
+)
+def test_a_bad_value_is_a_usage_error_that_names_the_option(run_pytest, option, sentence):
+    run = run_pytest(option)
+    assert run.ret == pytest.ExitCode.USAGE_ERROR
+    run.stderr.fnmatch_lines([f"ERROR: {sentence}"])
+
+
+def test_a_bad_value_in_the_ini_file_names_the_key(pytester, run_pytest):
+    pytester.makeini("[pytest]\nredisperf_top = 0")
+    run = run_pytest()
+    assert run.ret == pytest.ExitCode.USAGE_ERROR
+    run.stderr.fnmatch_lines(["ERROR: ini key redisperf_top: '0' is not a number of tests; give a whole number from 1"])
+
+
+def test_a_bad_value_in_the_environment_names_the_variable(run_pytest, monkeypatch):
+    monkeypatch.setenv("REDISPERF_POSTGRES", "postgres")
+    run = run_pytest()
+    assert run.ret == pytest.ExitCode.USAGE_ERROR
+    run.stderr.fnmatch_lines(["ERROR: REDISPERF_POSTGRES: 'postgres' is not a way to get a server; *"])
+
+
+def test_help_shows_the_options_and_the_marker_is_listed(run_pytest):
+    shown = run_pytest("--help").stdout.str()
+    for name in ("redisperf", "redisperf-redis", "redisperf-postgres", "redisperf-top", "redisperf-network"):
+        assert f"--{name}" in shown
+    run_pytest("--markers").stdout.fnmatch_lines(["@pytest.mark.redisperf(redis=..., postgres=...*"])

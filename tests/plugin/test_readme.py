@@ -1,0 +1,32 @@
+"""The README shows what really happens: its first test fails with exactly the text above it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+
+
+def block(number: int, language: str = "") -> str:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)[number]
+
+
+def test_the_first_test_of_the_readme_fails_as_the_readme_says(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_memory=block(0, "python"))
+    result = pytester.runpytest_subprocess("-p", "no:randomly", "-p", "no:asyncio")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert block(0).rstrip() in result.stdout.str()
+
+
+@pytest.mark.parametrize("name", ["main job", "tests"])
+def test_each_of_the_two_lines_stands_alone_below_its_comment(name: str) -> None:
+    (line,) = re.findall(rf"^<!-- {name} -->\n```sh\n(.*?)\n```$", README, re.MULTILINE)
+    assert line.startswith("python3 -m venv .venv && ")
+
+
+def test_every_document_the_readme_links_to_is_there() -> None:
+    root = Path(__file__).parents[2]
+    links = re.findall(r"\]\(((?!http)[^)#]+)\)", README)
+    assert links
+    assert [link for link in links if not (root / link).exists()] == []
