@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Literal, TypeAlias
 
 import pytest
+from _pytest._code.code import ExceptionRepr
 
 from pytest_redisperf.faults import OwnFaults
 from pytest_redisperf.options import Limits, Settings
@@ -97,6 +98,8 @@ class Metering:
         phase = item.stash.get(PHASES, {}).pop(call.when, None)
         if phase is not None and self._settings.metered:
             report.redisperf = phase  # type: ignore[attr-defined]
+        if call.excinfo is not None and call.excinfo.errisinstance((BudgetExceeded, NothingMeasured)):
+            _lead_with_the_number(report, call.excinfo)
         if call.when == "teardown" and CALL in item.stash:
             del item.stash[CALL]  # the session keeps its items; it need not keep what each of them sent
         return report
@@ -158,6 +161,16 @@ class _Recorded:
                 self._item.user_properties += [
                     (f"redisperf_{store}_round_trips", phase[store]["round_trips"]) for store in STORES
                 ]
+
+
+def _lead_with_the_number(report: pytest.TestReport, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+    """Drop the exception's dotted name, which pytest puts before the message: the number is what matters."""
+    if not isinstance(report.longrepr, ExceptionRepr) or report.longrepr.reprcrash is None:
+        return
+    name = f"{excinfo.type.__module__}.{excinfo.type.__qualname__}: "
+    report.longrepr.reprcrash.message = report.longrepr.reprcrash.message.removeprefix(name)
+    for entry in report.longrepr.reprtraceback.reprentries:
+        entry.lines = [line.replace(name, "", 1) if line.startswith("E ") else line for line in entry.lines]
 
 
 def _marked_budget(mark: pytest.Mark) -> Budget:

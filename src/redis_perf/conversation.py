@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from types import CodeType
 from typing import TypeAlias
 
 from redis_perf.trace import Answer, Operation, Purpose, RoundTrip, Site, Store
@@ -165,7 +166,7 @@ class Conversation:
             ended_ns=trip.ended_ns,
             sent_bytes=trip.sent_bytes,
             received_bytes=trip.received_bytes,
-            site=Site(code.co_filename, line, code.co_name) if code else None,
+            site=Site(code.co_filename, line, _function(code)) if code else None,
             purpose=_purpose(trip.purposes),
             lane=lane,
             server=self.server,
@@ -185,3 +186,10 @@ def _purpose(purposes: set[Purpose]) -> Purpose:
     if "work" in purposes or not purposes:
         return "work"
     return "transaction" if "transaction" in purposes else "setup"
+
+
+def _function(code: CodeType) -> str:
+    """`push_turn`; for what has no name of its own, the function it stands in too: `push_turns.<listcomp>`."""
+    if not code.co_name.startswith("<"):
+        return code.co_name
+    return ".".join(part for part in code.co_qualname.split(".")[-3:] if part != "<locals>")

@@ -128,7 +128,7 @@ def _mark_cluster(client: Any, counting: _Counting) -> None:
         _mark_cluster_nodes(nodes, counting)
         return
     client.connection_kwargs["connection_class"] = counting.mark_new(client.connection_kwargs["connection_class"])
-    for node in {*nodes.nodes_cache.values(), *nodes.startup_nodes.values()}:
+    for node in (*nodes.nodes_cache.values(), *nodes.startup_nodes.values()):
         node.connection_class = counting.mark_new(node.connection_class)
         _mark_each(node._connections, counting)
 
@@ -143,7 +143,7 @@ def _mark_cluster_nodes(nodes: Any, counting: _Counting) -> None:
 
     create_redis_node.__wrapped__ = create  # type: ignore[attr-defined]
     nodes.create_redis_node = create_redis_node
-    for node in {*nodes.nodes_cache.values(), *nodes.startup_nodes.values()}:
+    for node in (*nodes.nodes_cache.values(), *nodes.startup_nodes.values()):
         if node.redis_connection is not None:
             _mark_pool(node.redis_connection.connection_pool, counting)
 

@@ -39,6 +39,7 @@ class _Listening:
         with self._lock:
             self._users += 1
             if self._users == 1:
+                self.recorder = Recorder()
                 try:
                     self._install()
                 except BaseException:
@@ -55,8 +56,21 @@ class _Listening:
             if not self._users:
                 self._restore()
 
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Nobody listens while the block runs, and whoever did goes on afterwards: for tests of the taps themselves."""
+        users, recorder = self._users, self.recorder
+        if users:
+            self._restore()
+        self._users = 0
+        try:
+            yield
+        finally:
+            self._users, self.recorder = users, recorder
+            if users:
+                self._install()
+
     def _install(self) -> None:
-        self.recorder = Recorder()
         with ExitStack() as stack:
             for point in _found_taps():
                 stack.enter_context(_load(point)(self.recorder))
@@ -104,7 +118,7 @@ def _found_taps() -> tuple[EntryPoint, ...]:
     if not found:
         raise TapError(
             f"no taps are registered under the entry-point group {taps.GROUP!r}, so nothing would be counted: "
-            "install pytest-redisperf as a distribution (pip install pytest-redisperf), a path to its source is not enough"
+            "install the distribution (pip install pytest-redisperf); its source on the path is not enough"
         )
     return found
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 from asyncio import current_task
 from asyncio.events import _get_running_loop
+from collections.abc import Callable
 from threading import current_thread
 from types import CodeType, FrameType
 from typing import TypeAlias
@@ -37,16 +38,10 @@ _kinds: dict[str, int] = {}
 """By module name, or by file: a file name's hash is kept with it, a code object's is computed anew at each look."""
 
 
-def user_line(depth: int = 1, anchors: Anchors | None = None) -> tuple[CodeType | None, int]:
-    """Code object and line of the nearest frame that is the user's, starting `depth` frames above the caller."""
-    if sys.version_info >= (3, 12):
-        return _by_names(depth + 1)
-    return _by_frames(depth + 1, anchors)
-
-
 if sys.version_info >= (3, 12):
 
-    def _by_names(depth: int) -> tuple[CodeType | None, int]:
+    def user_line(depth: int = 1, anchors: Anchors | None = None) -> tuple[CodeType | None, int]:
+        """Code object and line of the nearest frame that is the user's, starting `depth` frames above the caller."""
         name_of, known = sys._getframemodulename, _kinds.get
         while (module := name_of(depth)) is not None:
             kind = known(module)
@@ -60,43 +55,42 @@ if sys.version_info >= (3, 12):
             depth += 1
         return None, 0
 
+else:
 
-def _by_frames(depth: int, anchors: Anchors | None) -> tuple[CodeType | None, int]:
-    frame: FrameType | None = None
-    if anchors is not None:
-        frame = _anchored(depth + 1, anchors)
-    if frame is None:
-        frame = sys._getframe(depth)
-    known = _kinds.get
-    while frame is not None:
-        code = frame.f_code
-        kind = known(code.co_filename)
-        if kind is None:
-            kind = _learn(frame)
-        if kind == _USER:
-            return code, frame.f_lineno
-        if kind == _END:
-            break
-        frame = frame.f_back
-    return None, 0
+    def user_line(depth: int = 1, anchors: Anchors | None = None) -> tuple[CodeType | None, int]:
+        """Code object and line of the nearest frame that is the user's, starting `depth` frames above the caller."""
+        frame: FrameType | None = None
+        if anchors is not None:
+            try:
+                frame = sys._getframe(depth + ANCHOR_DEPTH)
+                if anchors.get(id(frame.f_code)) != (frame.f_code, frame.f_lasti):
+                    frame = _anchored(sys._getframe(depth), frame, anchors)
+            except ValueError:  # not that deep
+                pass
+        frame = frame or sys._getframe(depth)
+        known = _kinds.get
+        while frame is not None:
+            code = frame.f_code
+            kind = known(code.co_filename)
+            if kind is None:
+                kind = _learn(frame)
+            if kind == _USER:
+                return code, frame.f_lineno
+            if kind == _END:
+                break
+            frame = frame.f_back
+        return None, 0
 
 
-def _anchored(depth: int, anchors: Anchors) -> FrameType | None:
-    """The frame to begin at, if it is an anchor; made one if it can be."""
-    try:
-        frame = sys._getframe(depth + ANCHOR_DEPTH)
-    except ValueError:  # not that deep
-        return None
-    code = frame.f_code
-    if anchors.get(id(code)) == (code, frame.f_lasti):
-        return frame
-    inner: FrameType | None = sys._getframe(depth)
-    for _ in range(ANCHOR_DEPTH + 1):
-        if inner is None or _learn(inner) != _LIBRARY:
+def _anchored(inner: FrameType, outer: FrameType, anchors: Anchors) -> FrameType | None:
+    """`outer`, made an anchor, if from `inner` to it all is the library's."""
+    frame: FrameType | None = inner
+    while frame is not None and frame is not outer.f_back:
+        if _learn(frame) != _LIBRARY:
             return None
-        inner = inner.f_back
-    anchors[id(code)] = code, frame.f_lasti
-    return frame
+        frame = frame.f_back
+    anchors[id(outer.f_code)] = outer.f_code, outer.f_lasti
+    return outer
 
 
 def _learn(frame: FrameType) -> int:
@@ -121,7 +115,6 @@ def lane() -> str:
     return current_thread().name if task is None else task.get_name()
 
 
-def caller(depth: int = 1, anchors: Anchors | None = None) -> Caller:
+def caller(depth: int = 1, anchors: Anchors | None = None, _make: Callable[..., Caller] = tuple.__new__) -> Caller:
     """Everything a tap notes about who sends, `depth` frames above the tap. `anchors`: its connection's, if it has."""
-    code, line = user_line(depth + 1, anchors)
-    return Caller(code, line, lane())
+    return _make(Caller, (*user_line(depth + 1, anchors), lane()))  # a named tuple's own way is a slow one

@@ -17,6 +17,8 @@ Purpose: TypeAlias = Literal["setup", "transaction", "work"]
 Answer: TypeAlias = Literal["complete", "lost", "in flight", "none owed"]
 
 CHARGED: frozenset[Purpose] = frozenset({"work", "transaction"})
+NETWORK_STEPS = frozenset({"CONNECT", "TLS"})
+"""What opening a connection is called in a trace; neither is a command that a server executes."""
 EVERY_PURPOSE: frozenset[Purpose] = frozenset({"setup", "transaction", "work"})
 
 
@@ -136,7 +138,7 @@ class StoreTrace:
     @property
     def operations(self) -> int:
         """Redis commands or Postgres statements that were executed, however many shared a round trip."""
-        return sum(len(trip.operations) for trip in self.everything)
+        return sum(operation.name not in NETWORK_STEPS for trip in self.everything for operation in trip.operations)
 
     statements = operations
     commands = operations

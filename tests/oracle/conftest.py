@@ -25,6 +25,11 @@ def started(start: Callable[[str], Server], choice: str) -> Server:
         pytest.skip(str(unavailable))
 
 
+@pytest.fixture(autouse=True)
+def alone(nobody_else_listens: None) -> None:
+    """These tests put taps in place themselves."""
+
+
 @pytest.fixture(scope="session")
 def valkey_server() -> Iterator[servers.RedisServer]:
     """A real Valkey of our own. It keeps what tests leave in it: see `redis_url`."""

@@ -19,20 +19,20 @@ from typing import Any
 
 import pytest
 
-redis = pytest.importorskip("redis")
+pytest.importorskip("redis")
 
-import redis.asyncio  # noqa: E402
-import redis.asyncio.cluster  # noqa: E402
-import redis.cluster  # noqa: E402
-import redis.sentinel  # noqa: E402
+import redis
+import redis.asyncio
+import redis.asyncio.cluster
+import redis.cluster
+import redis.sentinel
 
-import redis_perf  # noqa: E402
+import redis_perf
+from redis_perf.counted import counted
 
 VERSION = tuple(int(part) for part in redis.__version__.split(".")[:2])
 NEW = VERSION >= (8, 0)
 HANDSHAKE, ASYNC_HANDSHAKE = (4, 3) if NEW else (2, 1)
-
-Client = Callable[..., Any]
 
 
 def blocking(library: str) -> Any:
@@ -135,7 +135,6 @@ def test_a_refused_connect_is_a_failed_round_trip_of_no_connection() -> None:
     assert [trip.operations for trip in trips] == [(redis_perf.Operation("CONNECT", "CONNECT", failed=True),)] * len(
         trips
     )
-    assert trips
     assert {trip.server for trip in trips} == {f"127.0.0.1:{port}"}
     assert trace.redis.connections == 0
 
@@ -146,19 +145,18 @@ def test_a_refused_connect_is_a_failed_round_trip_of_no_connection() -> None:
 def test_a_command_is_one_round_trip_at_the_users_line(client: Any) -> None:
     with redis_perf.record() as trace:
         client.set("key", "value")
-        line = here()  # noqa: E702
         client.get("key")
+        line = here() - 1
     assert spent(trace) == (2, 2)
     assert trace.setup.redis.round_trips == 0
     assert trace.redis.connections == 0
-    sites = [trip.site for trip in trace.redis]
-    assert sites == [
-        redis_perf.Site(__file__, line, "test_a_command_is_one_round_trip_at_the_users_line"),
-        redis_perf.Site(__file__, line + 1, "test_a_command_is_one_round_trip_at_the_users_line"),
+    function = "test_a_command_is_one_round_trip_at_the_users_line"
+    assert [trip.site for trip in trace.redis] == [
+        redis_perf.Site(__file__, line - 1, function),
+        redis_perf.Site(__file__, line, function),
     ]
-    assert trace.redis.sent_bytes == len(
-        b"*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$5\r\nvalue\r\n*2\r\n$3\r\nGET\r\n$3\r\nkey\r\n"
-    )
+    sent = b"*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$5\r\nvalue\r\n" + b"*2\r\n$3\r\nGET\r\n$3\r\nkey\r\n"
+    assert trace.redis.sent_bytes == len(sent)
     assert trace.redis.received_bytes == len(b"+OK\r\n$5\r\nvalue\r\n")
 
 
@@ -365,8 +363,7 @@ def test_ten_commands_gathered_are_ten_round_trips_at_their_line(redis_url: str)
     trace = asynchronously(redis_url, use)
     assert spent(trace) == (10, 10)
     assert {trip.site.line if trip.site else None for trip in trace.redis} == {lines[0]}
-    assert trace.redis.connections == 9
-    assert trace.setup.redis.round_trips == 9 * (1 + ASYNC_HANDSHAKE)
+    assert trace.setup.redis.round_trips == trace.redis.connections * (1 + ASYNC_HANDSHAKE)
 
 
 def test_a_command_under_wait_for_is_at_its_line(redis_url: str) -> None:
@@ -503,12 +500,16 @@ def test_the_asyncio_parsers_in_python_are_counted_alike(redis_url: str, parser:
 # Other servers
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 @contextmanager
 def spawned(binary: str, *options: str, directory: Path) -> Iterator[int]:
     """A server on a free loopback port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [binary, *options, "--bind", "127.0.0.1", "--dir", str(directory)]
     if "--tls-port" in command:
         command[command.index("--tls-port") + 1] = str(port)
@@ -545,7 +546,8 @@ def valkey_binary() -> str:
 def cluster_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """A cluster of one."""
     directory = tmp_path_factory.mktemp("cluster")
-    with spawned(valkey_binary(), "--cluster-enabled", "yes", "--save", "", directory=directory) as port:
+    options = ["--cluster-enabled", "yes", "--cluster-port", str(free_port()), "--save", ""]
+    with spawned(valkey_binary(), *options, directory=directory) as port:
         with redis.Redis(port=port) as node:
             node.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
             deadline = time.monotonic() + 10
@@ -553,6 +555,9 @@ def cluster_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
         yield port
+
+
+own_warning = pytest.mark.filterwarnings("ignore:.*'lib_(name|version)'.*:DeprecationWarning")  # redis-py 7.4's own
 
 
 def test_a_cluster_client_is_counted(cluster_port: int) -> None:
@@ -567,6 +572,7 @@ def test_a_cluster_client_is_counted(cluster_port: int) -> None:
     assert trace.redis.at(f"127.0.0.1:{cluster_port}").round_trips == 2
 
 
+@own_warning
 def test_an_asyncio_cluster_client_is_counted(cluster_port: int) -> None:
     async def main() -> Any:
         client = redis.asyncio.cluster.RedisCluster(host="127.0.0.1", port=cluster_port)
@@ -579,6 +585,44 @@ def test_an_asyncio_cluster_client_is_counted(cluster_port: int) -> None:
 
     trace = asyncio.run(main())
     assert spent(trace) == (2, 3)
+
+
+def test_a_cluster_client_counts_itself_alone(cluster_port: int) -> None:
+    with (
+        redis.cluster.RedisCluster(host="127.0.0.1", port=cluster_port) as client,
+        redis.cluster.RedisCluster(host="127.0.0.1", port=cluster_port) as other,
+    ):
+        client.get("before")
+        assert counted(client) is client
+        other.get("not mine")
+        client.get("key")
+        client.get_primaries()[0].redis_connection.connection_pool.disconnect()
+        client.get("key")
+        assert client.trace.redis.round_trips == 2
+        assert client.trace.redis.connections == 1
+        client.nodes_manager.reset()
+        client.nodes_manager.initialize()
+        client.get("key")
+        assert client.trace.redis.round_trips >= 3
+
+
+@own_warning
+def test_an_asyncio_cluster_client_counts_itself_alone(cluster_port: int) -> None:
+    async def main() -> None:
+        client = redis.asyncio.cluster.RedisCluster(host="127.0.0.1", port=cluster_port)
+        other = redis.asyncio.cluster.RedisCluster(host="127.0.0.1", port=cluster_port)
+        await client.get("before")
+        counted(client)
+        await other.get("not mine")
+        await client.get("key")
+        assert client.trace.redis.round_trips == 1
+        await asyncio.gather(client.get("key"), client.get("key"))
+        assert client.trace.redis.round_trips == 3
+        assert client.trace.redis.connections == 1
+        await other.aclose()
+        await client.aclose()
+
+    asyncio.run(main())
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,11 @@ MEMORY = """
 
 
 @pytest.fixture(autouse=True)
+def alone(nobody_else_listens: None) -> None:
+    """These tests put taps in place themselves."""
+
+
+@pytest.fixture(autouse=True)
 def only_this_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("REDISPERF_REDIS", "REDISPERF_POSTGRES", "PYTEST_ADDOPTS"):
         monkeypatch.delenv(name, raising=False)

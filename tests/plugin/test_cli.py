@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 import redis_perf
-from redis_perf import ServerUnavailable, TapError, cli, servers, taps
+from redis_perf import ServerUnavailable, TapError, Tapped, cli, servers, taps
 
 
 def test_version_is_the_packages(capsys):
@@ -38,11 +38,18 @@ def test_taps_lists_clients_and_servers(capsys, monkeypatch):
     stopped = []
     server = SimpleNamespace(version="PostgreSQL 18.4", stop=lambda: stopped.append(True))
     monkeypatch.setattr(servers, "postgres", lambda choice: server)
+
+    @contextmanager
+    def tap(recorder):
+        recorder.tapped(Tapped("redis-py", "redis", version="8.1.0"))
+        yield
+
+    monkeypatch.setattr(taps, "installed", lambda: (SimpleNamespace(name="redis-py", load=lambda: tap),))
     assert cli.main(["taps"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "clients"
-    assert any(line.startswith("  redis-py   ") and line.endswith(" counted") for line in lines)
-    assert lines[-7:] == [
+    assert lines == [
+        "clients",
+        "  redis-py   8.1.0 counted",
         "servers for --redisperf-redis=",
         "  fake       not to be had: redis=fake: none here",
         "  embedded   not to be had: redis=embedded: none here",

@@ -1,12 +1,8 @@
 """What goes wrong inside the plugin, and who gets to know."""
 
-from contextlib import contextmanager
-from types import SimpleNamespace
-
 import pytest
 
 from pytest_redisperf import metering, summary
-from redis_perf import TapError, taps
 
 GET = "def test_it(redisperf_redis): redisperf_redis.get('a')"
 
@@ -52,31 +48,43 @@ def test_a_fault_in_the_summary_is_one_line(run, monkeypatch):
     assert result.ret == 0
 
 
-@pytest.fixture
-def misfit(monkeypatch):
+MISFIT = """
+    from contextlib import contextmanager
+    from types import SimpleNamespace
+
+    from redis_perf import TapError, taps
+
     @contextmanager
     def tap(recorder):
         raise TapError("redis-py 99.0: no read_response; tested from 5.0.8 to 8.1.0")
         yield
 
-    monkeypatch.setattr(taps, "installed", lambda: (SimpleNamespace(name="misfit", load=lambda: tap),))
+    taps.installed = lambda: (SimpleNamespace(name="misfit", load=lambda: tap),)
+"""
+
+
+@pytest.fixture
+def misfit(pytester):
+    """An inner run, in a process of its own, whose one tap does not fit."""
+    pytester.makeconftest(MISFIT)
 
 
 @pytest.mark.usefixtures("misfit")
 @pytest.mark.parametrize("option", ["--redisperf", "--redisperf-budget=redis=1"])
 def test_a_tap_that_does_not_fit_stops_the_run(run, option):
-    result = run("def test_it(): pass", option)
+    result = run("def test_it(): pass", option, subprocess=True)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: redisperf: redis-py 99.0: no read_response; tested from 5.0.8 to 8.1.0"])
 
 
 @pytest.mark.usefixtures("misfit")
 def test_a_tap_that_does_not_fit_stops_a_run_with_a_marker_at_collection(run):
-    result = run("import pytest\n\n@pytest.mark.redisperf(redis=1)\ndef test_it(): pass")
+    source = "import pytest\n\n@pytest.mark.redisperf(redis=1)\ndef test_it(): pass"
+    result = run(source, subprocess=True)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: redisperf: redis-py 99.0: *"])
 
 
 @pytest.mark.usefixtures("misfit")
 def test_a_tap_that_does_not_fit_leaves_a_plain_run_alone(run):
-    run("def test_it(): pass").assert_outcomes(passed=1)
+    run("def test_it(): pass", subprocess=True).assert_outcomes(passed=1)

@@ -1,6 +1,7 @@
 """The README shows what really happens: its first test fails with exactly the text above it."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,11 @@ def block(number: int, language: str = "") -> str:
     return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)[number]
 
 
-def test_the_first_test_of_the_readme_fails_as_the_readme_says(pytester: pytest.Pytester) -> None:
+def test_the_first_test_of_the_readme_fails_as_the_readme_says(
+    pytester: pytest.Pytester, run_pytest: Callable[..., pytest.RunResult]
+) -> None:
     pytester.makepyfile(test_memory=block(0, "python"))
-    result = pytester.runpytest_subprocess("-p", "no:randomly", "-p", "no:asyncio")
+    result = run_pytest("--redisperf-redis=embedded", subprocess=True)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert block(0).rstrip() in result.stdout.str()
 

@@ -36,12 +36,21 @@ def test_a_marker_brings_the_metering(pytester, run):
     assert "redisperf-metering" in plugins
 
 
-def test_after_the_run_everything_is_restored(run):
+AFTERWARDS = """
+    import pytest
     from redis.connection import AbstractConnection
 
     from redis_perf.recording import _listening
 
-    before = dict(vars(AbstractConnection))
-    run("def test_it(redisperf_redis): redisperf_redis.get('a')", "--redisperf").assert_outcomes(passed=1)
-    assert dict(vars(AbstractConnection)) == before
-    assert _listening._users == 0
+    def test_after_a_run_nothing_is_patched_and_nobody_listens():
+        before = dict(vars(AbstractConnection))
+        inner = ["-p", "redisperf", "-p", "no:cacheprovider", "--redisperf", "--redisperf-redis=fake", "inner.py"]
+        assert pytest.main(inner) == 0
+        assert dict(vars(AbstractConnection)) == before
+        assert _listening._users == 0
+"""
+
+
+def test_after_the_run_everything_is_restored(pytester, run):
+    pytester.makepyfile(inner="def test_it(redisperf_redis): redisperf_redis.get('a')")
+    run(AFTERWARDS, subprocess=True).assert_outcomes(passed=1)

@@ -3,7 +3,7 @@
 import pytest
 
 from redis_perf.conversation import Conversation
-from redis_perf.trace import Operation, Site
+from redis_perf.trace import Operation, RoundTrip, Site
 from redis_perf.wire import Caller
 
 
@@ -221,3 +221,13 @@ def test_owed_counts_what_is_still_out(talk):
     talk.send(owes=3)
     talk.answer()
     assert talk.conversation.owed == 2
+
+
+def test_a_comprehension_is_named_with_the_function_it_stands_in() -> None:
+    code = compile("def push_turns():\n    return [0 for _ in ()], lambda: 0", "memory.py", "exec").co_consts[0]
+    inner = next(const for const in code.co_consts if hasattr(const, "co_name") and const.co_name == "<lambda>")
+    trips: list[RoundTrip] = []
+    conversation = Conversation("redis", 1, trips.append)
+    conversation.sent(0, 1, Caller(inner, 2, None))
+    (trip,) = conversation.unfinished()
+    assert trip.site == Site("memory.py", 2, "push_turns.<lambda>")

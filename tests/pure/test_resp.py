@@ -345,14 +345,21 @@ def test_watch_and_multi_alone_are_transaction_control(wire):
     "words",
     [
         ["HELLO", "3"], ["AUTH", "x"], ["CLIENT", "SETINFO", "LIB-NAME", "x"], ["CLIENT", "SETNAME", "x"],
-        ["CLIENT", "ID"], ["CLIENT", "MAINT_NOTIFICATIONS", "ON"], ["CLIENT", "TRACKING", "ON"], ["SELECT", "1"],
+        ["CLIENT", "MAINT_NOTIFICATIONS", "ON"], ["CLIENT", "TRACKING", "ON"], ["SELECT", "1"],
         ["READONLY"], ["READWRITE"], ["COMMAND"], ["COMMAND", "DOCS"], ["CLUSTER", "SLOTS"], ["CLUSTER", "SHARDS"],
-        ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "m"], ["PING"], ["INFO"],
+        ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "m"], ["PING"],
     ],
 )  # fmt: skip
 def test_what_a_client_sends_first_is_setup(wire, words):
     wire.ask(*words)
     assert wire.purposes == ["setup"]
+
+
+@pytest.mark.parametrize("words", [["PING"], ["INFO"], ["CLIENT", "ID"]])
+def test_what_the_user_may_well_ask_first_is_work_once_the_client_has_introduced_itself(wire, words):
+    wire.ask("CLIENT", "SETINFO", "LIB-NAME", "x")
+    wire.ask(*words)
+    assert wire.purposes == ["setup", "work"]
 
 
 def test_later_the_same_is_work_but_authentication_never(wire):

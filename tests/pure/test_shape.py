@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from redis_perf.shape import key_pattern, redis_shape, split_statements, sql_shape, sql_verb
@@ -242,6 +242,7 @@ FRAGMENTS = st.sampled_from([
 SQLISH = st.text() | st.lists(FRAGMENTS, max_size=40).map(" ".join) | st.lists(FRAGMENTS, max_size=40).map("".join)
 
 
+@example("DECLARE-A")
 @given(SQLISH)
 def test_any_text_has_a_short_shape_that_is_its_own_shape(sql: str) -> None:
     shape = sql_shape(sql)

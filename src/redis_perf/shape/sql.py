@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import dropwhile
 
 from redis_perf.shape.sql_words import KEYWORDS, is_name, normalised, tokens
 
@@ -179,6 +180,8 @@ def _without_names(words: list[str]) -> list[str]:
     """Names that a driver makes up anew each time, to `?`."""
     if not words:
         return words
+    if words[0] in _NAMED_NEXT:
+        words = [words[0], *dropwhile(("+", "-").__contains__, words[1:])]
     end = 2 if words[0] in _NAMED_NEXT else len(words) if words[0] in _NAMED_SOMEWHERE else 0
     head = [word for word in words[:end] if word not in "+-"]
     return ["?" if is_name(word) and word.upper() not in _NOT_NAMES else word for word in head] + words[end:]

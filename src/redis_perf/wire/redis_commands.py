@@ -15,9 +15,9 @@ _CONTAINERS = frozenset(
     b"XGROUP XINFO".split()
 )
 _ALWAYS_SETUP = frozenset({"HELLO", "AUTH", "ASKING", "READONLY"})
-_SETUP_AT_FIRST = frozenset({"SELECT", "READWRITE", "PING", "INFO", "CLUSTER SLOTS", "CLUSTER SHARDS"}) | {
+_SETUP_AT_FIRST = frozenset({"SELECT", "READWRITE", "CLUSTER SLOTS", "CLUSTER SHARDS"}) | {
     f"CLIENT {what}"
-    for what in ("SETINFO", "SETNAME", "ID", "MAINT_NOTIFICATIONS", "TRACKING", "CACHING", "NO-EVICT", "NO-TOUCH")
+    for what in ("SETINFO", "SETNAME", "MAINT_NOTIFICATIONS", "TRACKING", "CACHING", "NO-EVICT", "NO-TOUCH")
 }
 _TRANSACTION = frozenset({"MULTI", "EXEC", "DISCARD", "WATCH", "UNWATCH"})
 _BLOCKING = frozenset(
@@ -32,9 +32,12 @@ def name(argv: Sequence[bytes]) -> str:
     return b" ".join(words).upper().decode("ascii", "backslashreplace")
 
 
-def purpose(name: str, *, worked: bool) -> Purpose:
-    """`worked`: this connection has sent something that was not setup."""
-    if name in _ALWAYS_SETUP or (not worked and _is_setup_at_first(name)):
+def purpose(name: str, *, first: bool, worked: bool) -> Purpose:
+    """`first`: nothing was sent on this connection before. `worked`: something was that is not setup.
+
+    A PING that comes before the handshake is the client's health check; any later one is the user's.
+    """
+    if name in _ALWAYS_SETUP or (not worked and _is_setup_at_first(name)) or (first and name == "PING"):
         return "setup"
     return "transaction" if name in _TRANSACTION else "work"
 

@@ -47,6 +47,7 @@ class _State:
     commands: Commands
     replies: Replies
     worked: bool
+    unused: bool
     due: deque[_Due] = field(default_factory=deque)
     subscribed: dict[bytes, set[bytes]] = field(default_factory=lambda: {kind: set() for kind in _SUBSCRIBED})
     queueing: list[Asked] | None = None
@@ -70,7 +71,7 @@ class RespMeter:
 
     def _fresh(self, *, worked: bool) -> _State:
         connection = self._conversation.connection
-        return _State(Commands(connection), Replies(connection), worked)
+        return _State(Commands(connection), Replies(connection), worked, unused=not worked)
 
     def feed(self, at_ns: int, direction: int, data: bytes, caller: Caller | None = None) -> None:
         """Read one event. Raises ProtocolError, after which this meter must not be fed again."""
@@ -100,7 +101,8 @@ class RespMeter:
     def _command(self, command: Command) -> None:
         state, argv = self._state, command.argv
         verb, name = argv[0].upper(), redis_commands.name(argv)
-        purpose = redis_commands.purpose(name, worked=state.worked)
+        purpose = redis_commands.purpose(name, first=state.unused, worked=state.worked)
+        state.unused = False
         state.worked = state.worked or purpose != "setup"
         waits = state.queueing is None and redis_commands.blocks(argv)
         shape = redis_shape(redis_commands.without_secrets(argv))

@@ -83,6 +83,8 @@ def fill_in_twins(cases: list[Result]) -> None:
         if "says" in twin and "setup" in case and "setup" in twin:
             case["says"] = twin["says"] - twin["setup"] + case["setup"]
             case["says_connects"] = 0
+        elif case["twin"] and not case["skipped"]:
+            case["skipped"] = f"{case['twin']} did not run: {twin.get('skipped') or 'it was not chosen, or failed'}"
 
 
 def by_pipe(share: Share, cases: list[Result], tapped: bool) -> dict[str, Result]:

@@ -3,35 +3,50 @@
 from __future__ import annotations
 
 from asyncio import current_task
+from functools import wraps
+from inspect import unwrap
 from types import CodeType
-from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
+from typing import Any
 
 from redis_perf.site import caller, user_line
 from redis_perf.wire import Caller
 
-Coroutine = TypeVar("Coroutine")
-
 
 class Callers:
-    """The user's lines that made the library's coroutines, while these live."""
+    """The user's lines that made the library's coroutines, by the coroutine's id.
+
+    That is safe although ids are used again: all coroutines of these functions are noted when they are made, so the
+    last note of an id is of the one that lives.
+    """
 
     def __init__(self) -> None:
-        self._lines: WeakKeyDictionary[Any, tuple[CodeType | None, int]] = WeakKeyDictionary()
+        self._lines: dict[int, tuple[CodeType | None, int]] = {}
+        self._noted: list[CodeType] = []
 
-    def note(self, coroutine: Coroutine) -> Coroutine:
-        """Who is on the stack made it."""
-        self._lines[coroutine] = user_line(2)
-        return coroutine
+    def noting(self, make: Any) -> Any:
+        """`make`, which makes coroutines, with a note of who called it."""
+        self._noted.append(unwrap(make).__code__)
+        lines = self._lines
+
+        @wraps(make)
+        def noted(*args: Any, **options: Any) -> Any:
+            coroutine = make(*args, **options)
+            lines[id(coroutine)] = user_line(1)
+            return coroutine
+
+        return noted
 
     def here(self) -> Caller:
         """Who is on the stack, else who made the coroutine that this task runs."""
         who = caller(2)
-        if who.code is not None:
-            return who
+        return who if who.code is not None else self._maker(who)
+
+    def _maker(self, who: Caller) -> Caller:
         try:
             task = current_task()
         except RuntimeError:  # no loop runs
             return who
-        code, line = self._lines.get(task.get_coro(), (None, 0)) if task is not None else (None, 0)
-        return Caller(code, line, who.lane)
+        coroutine = task.get_coro() if task is not None else None
+        if getattr(coroutine, "cr_code", None) not in self._noted:
+            return who
+        return Caller(*self._lines.get(id(coroutine), (None, 0)), who.lane)

@@ -131,14 +131,7 @@ class Patches:
     def _askers(self, module: ModuleType, owner_name: str, name: str) -> None:
         """Note who asks: `gather` and `wait_for` run the library's coroutine as a task, with no user's line below."""
         owner = self._find(module, owner_name)
-        ask: Any = self._find(owner, name)
-        note = self._meeting.callers.note
-
-        @wraps(ask)
-        def asked(*args: Any, **options: Any) -> Any:
-            return note(ask(*args, **options))
-
-        self._set(owner, name, asked)
+        self._set(owner, name, self._meeting.callers.noting(self._find(owner, name)))
 
     def _connects(self, owner: type) -> None:
         connect: Any = self._find(owner, "_connect")

@@ -13,8 +13,8 @@ from redis_perf.taps.redis_py.listening import Listener, Listeners, subclass
 from redis_perf.taps.redis_py.replies import stand_in
 from redis_perf.wire import ARRIVED, LOOKED, RECEIVED, REPLIED, SENT
 
-WORTH_COUNTING_BYTES = 4096
-"""A smaller send is counted by the reply that follows it."""
+SMALL_BYTES = 4096
+"""Less is quicker copied twice than through a view; a smaller send is not counted before the reply that follows it."""
 
 
 def listening_socket(plain: Any, listeners: Listeners) -> type:
@@ -33,7 +33,7 @@ def listening_socket(plain: Any, listeners: Listeners) -> type:
                 listener.append((_now(), SENT, sent, who))
             else:
                 listener.append((_now(), SENT, sent, None))
-            if len(sent) > WORTH_COUNTING_BYTES:
+            if len(sent) > SMALL_BYTES:
                 listener.grew(len(sent))
         return _send(self, data, flags)  # type: ignore[no-any-return]
 
@@ -45,7 +45,8 @@ def listening_socket(plain: Any, listeners: Listeners) -> type:
         size: int = _receive(self, buffer, nbytes, flags)
         if size and not flags and listener is not None:
             listener.may_open = True
-            listener.append((_now(), RECEIVED, bytes(memoryview(buffer)[:size]), None))
+            received = bytes(buffer[:size] if size < SMALL_BYTES else memoryview(buffer)[:size])
+            listener.append((_now(), RECEIVED, received, None))
             listener.grew(size)
         return size
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from redis_perf.recorder import Recorder
 from redis_perf.site import caller
-from redis_perf.taps.psycopg_stream import Stream, is_tcp, open_log, server_of
+from redis_perf.taps.psycopg.stream import Stream, is_tcp, open_log, server_of
 from redis_perf.trace import Answer, Operation, RoundTrip, Site
 from redis_perf.wire import RECEIVED, SENT, SETTLED, Caller
 from redis_perf.wire.settled import Settled
@@ -55,7 +55,7 @@ class Handshake:
         self._caller: Caller = caller(2)
         self._started_ns = self._resumed_ns = monotonic_ns()
         self._ready_ns: int | None = None  # first resumption after what was sent last
-        self._waited = self._spoke = self._tls = False
+        self._waited = self._spoke = self._asks_tls = self._tls = False
         self._pgconn: Any = None
         self._server, self._tcp = "", False
         self._stream: Stream | None = None
@@ -109,8 +109,17 @@ class Handshake:
         if not self._tls and b"F\t" in text and not text.startswith(SSL_REQUEST) and self._pgconn.ssl_in_use:
             self._tls = True
             self._emit(self._stream, "TLS", ready_ns, self._resumed_ns, size_bytes=None)
-        ours = text.startswith(b"F")
-        self._stream.log.append((monotonic_ns(), SENT if ours else RECEIVED, text, self._caller))
+        self._log(self._stream, text, ready_ns)
+
+    def _log(self, stream: Stream, text: bytes, ready_ns: int) -> None:
+        ours, at_ns = text.startswith(b"F"), monotonic_ns()
+        if self._asks_tls:  # the answer was there when the socket was ready, before the TLS handshake
+            if ours:  # libpq before 17 does not trace the letter
+                stream.log.append((ready_ns, SETTLED, Settled(received_bytes=1).data, None))
+            else:
+                at_ns = ready_ns
+        self._asks_tls = text.startswith(SSL_REQUEST)
+        stream.log.append((at_ns, SENT if ours else RECEIVED, text, self._caller))
         if ours:
             self._ready_ns = None
 
