@@ -33,3 +33,8 @@ def test_every_document_the_readme_links_to_is_there() -> None:
     links = re.findall(r"\]\(((?!http)[^)#]+)\)", README)
     assert links
     assert [link for link in links if not (root / link).exists()] == []
+
+
+def test_the_readmes_table_is_the_one_the_proof_wrote() -> None:
+    written = (Path(__file__).parents[2] / "docs" / "working_memory.md").read_text()
+    assert written[written.index("|") :].rstrip() in README
