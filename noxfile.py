@@ -15,7 +15,7 @@ OPENTELEMETRY = (
 )
 DEV = nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "dev")
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
-EVERYTHING = ".[redis,postgres,fake,embedded,reference]"
+EVERYTHING = ".[redis,postgres,asyncpg,psycopg2,sqlalchemy,fake,embedded,reference]"
 
 
 @nox.session(python=PYTHONS)

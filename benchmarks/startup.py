@@ -3,7 +3,7 @@
 Runs both in turn over one empty test, so that a slow moment of the machine hits both, and prints medians as a
 Markdown table: `python benchmarks/startup.py [pairs]`. No other plugin is loaded but, in the second run, an empty one,
 so that both look through the installed distributions for their plugin. The difference is the median of the pairs'
-differences; the exit status is 1 if it is more processor time than allowed.
+differences. Allowed are 5 ms.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-ALLOWED_MS = 5.0
 WITH = ("-p", "redisperf")
 WITHOUT = ("-p", "no:redisperf", "-p", "nothing")
 
@@ -47,7 +46,7 @@ def _processor_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def main(pairs: int) -> int:
+def main(pairs: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         (directory / "nothing.py").touch()
@@ -61,7 +60,6 @@ def main(pairs: int) -> int:
         with_it, without = (statistics.median(getattr(pair[side], clock) for pair in runs) for side in (0, 1))
         name = clock.removesuffix("_ms")
         print(f"| {name} time | {with_it:.1f} ms | {without:.1f} ms | {difference_ms(runs, clock):+.1f} ms |")
-    return int(difference_ms(runs, "processor_ms") > ALLOWED_MS)
 
 
 def difference_ms(runs: list[tuple[Cost, Cost]], clock: str) -> float:
@@ -69,4 +67,4 @@ def difference_ms(runs: list[tuple[Cost, Cost]], clock: str) -> float:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 20))
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 20)

@@ -8,7 +8,7 @@ client gets closed.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Generator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Generator, Iterator
 from contextlib import contextmanager
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any
@@ -93,8 +93,8 @@ class Opening:
         self._entered = await self
         return await self._entered.__aenter__()
 
-    async def __aexit__(
+    def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    ) -> Awaitable[None]:
         assert self._entered is not None
-        await self._entered.__aexit__(kind, error, traceback)
+        return self._entered.__aexit__(kind, error, traceback)  # no frame of ours between the user's line and COMMIT

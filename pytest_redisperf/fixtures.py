@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pytest_redisperf.servers import Servers
     from pytest_redisperf.spending import RedisPerf
     from redis_perf.servers import PostgresServer, RedisServer
+    from redis_perf.servers.fake_postgres import FakePostgres
 
 
 @pytest.fixture
@@ -148,6 +149,27 @@ def redisperf_async_postgres(redisperf_postgres_dsn: str) -> Iterator[AsyncPostg
     opened = AsyncPostgres(_client("psycopg", "psycopg 3", "postgres"), redisperf_postgres_dsn)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def redisperf_fake_postgres(
+    request: pytest.FixtureRequest, _redisperf_postgres_servers: Servers[PostgresServer]
+) -> Iterator[FakePostgres]:
+    """The stand-in that is this run's Postgres with `--redisperf-postgres=fake`, its script and memory empty.
+
+    `redisperf_fake_postgres.on("SELECT ...").rows([...])`; `.asked` is what it was asked. The other fixtures use it.
+    """
+    choice = Settings.of(request.config).postgres
+    if choice != "fake":
+        pytest.fail(
+            "redisperf: this test scripts the stand-in for Postgres, which is there with --redisperf-postgres=fake; "
+            f"this run has {choice.partition('://')[0]}",
+            pytrace=False,
+        )
+    fake: Any = _redisperf_postgres_servers[0]
+    fake.clear()
+    yield fake
+    fake.clear()
 
 
 def _clean(server: RedisServer) -> RedisServer:

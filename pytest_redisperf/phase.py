@@ -1,7 +1,7 @@
 """What one phase of one test spent, as plain data: it travels on the TestReport from xdist's workers.
 
 `repeats` are suspects of an N+1: the same question from the same line, three times or more in a row, each asked
-after the one before was answered.
+after the one before was answered. Several such rows of one line are one suspect.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _repeats(spent: StoreTrace, root: str) -> list[Repeat]:
             rows[-1].append(trip)
         else:
             rows.append([trip])
-    groups = [group for row in rows if len(row) >= IN_A_ROW for group in spending(row)]
+    groups = spending(trip for row in rows if len(row) >= IN_A_ROW for trip in row)
     return [
         Repeat(asked=label(group), place=place(group.site, root), count=len(group.trips))
         for group in groups

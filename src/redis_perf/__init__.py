@@ -4,9 +4,10 @@ Not a profiler and not an ORM hook: it counts how often this process *waits* for
 """
 
 from redis_perf.budget import Budget, Limit, Spend, at_most, between, exactly
+from redis_perf.counted import counted
 from redis_perf.errors import BudgetExceeded, NothingMeasured, ProtocolError, ServerUnavailable, TapError
 from redis_perf.recording import Recording, record
-from redis_perf.trace import Opened, Operation, RoundTrip, Site, StoreTrace, Tapped, Trace
+from redis_perf.trace import Opened, Operation, Problem, RoundTrip, Site, StoreTrace, Tapped, Trace
 
 __version__ = "0.1.0"
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "NothingMeasured",
     "Opened",
     "Operation",
+    "Problem",
     "ProtocolError",
     "Recording",
     "RoundTrip",
@@ -28,6 +30,7 @@ __all__ = [
     "Trace",
     "at_most",
     "between",
+    "counted",
     "exactly",
     "record",
 ]

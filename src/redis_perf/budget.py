@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
 from typing import Final, TypeAlias
 
 from redis_perf.errors import BudgetExceeded, NothingMeasured
-from redis_perf.trace import EVERY_PURPOSE, StoreTrace, Trace
+from redis_perf.trace import EVERY_PURPOSE, Problem, StoreTrace, Trace
 
 NETWORKS_NS: Final = (2_000_000, 30_000_000)
 """Round-trip times a failure is costed at: another availability zone, another region."""
@@ -107,6 +108,7 @@ class Spend:
         return any(limit.names_zero and measure in _TRAFFIC for measure, limit in self.limits)
 
 
+_KEYWORDS: Final = ("redis", "postgres", "depth", "allow_nothing", "servers")
 MEASURES: Final = tuple(measure.name for measure in fields(Spend))
 _TRAFFIC = frozenset(MEASURES) - {"commits", "connections", "setup"}
 Allowance: TypeAlias = int | Limit | Spend
@@ -135,7 +137,13 @@ class Budget:
         allow_nothing: bool = False,
         **servers: Allowance,
     ) -> Budget:
-        """`Budget.of(redis=1, streams=2)`: any other keyword is a server's name."""
+        """`Budget.of(redis=1, streams=2)`: any other keyword is a server's name, unless it looks like a slip."""
+        for name in servers:
+            for meant in get_close_matches(name, _KEYWORDS, n=1, cutoff=0.8):
+                raise ValueError(
+                    f"Budget({name}=...): did you mean {meant}? A server that is really called so goes into "
+                    f"servers={{{name!r}: ...}}"
+                )
         return cls(redis=redis, postgres=postgres, depth=depth, servers=servers, allow_nothing=allow_nothing)
 
     def __post_init__(self) -> None:
@@ -143,6 +151,8 @@ class Budget:
             raise TypeError(f"Budget(allow_nothing={self.allow_nothing!r}): expected True or False")
         if not isinstance(self.servers, Mapping):
             raise TypeError(f"Budget(servers={self.servers!r}): expected a mapping of server names to budgets")
+        for measure in set(self.servers) & set(MEASURES):
+            raise ValueError(f"Budget({measure}=...): that is no store or server: expected redis=Spend({measure}=...)")
         spends = dict(self.spends)
         if self.depth is not None:
             _limit("Budget", "depth", self.depth)
@@ -194,7 +204,7 @@ class Verdict:
 
 
 def verdict(trace: Trace, budget: Budget) -> Verdict | None:
-    """How the trace broke the budget, or None. A trace with problems was not seen whole, so it fails as well."""
+    """How the trace broke the budget, or None. A budgeted store that was not seen whole (a problem) fails as well."""
     breaches: list[Breach] = []
     unmeasured: list[Unmeasured] = []
     for who, spend in budget.spends:
@@ -213,9 +223,15 @@ def verdict(trace: Trace, budget: Budget) -> Verdict | None:
             unmeasured.append(Unmeasured(who=""))
         elif not limit.allows(trace.depth):
             breaches.append(Breach(who="", measure="depth", limit=limit, seen=trace.depth))
-    if breaches or unmeasured or trace.problems:
-        return Verdict(breaches=tuple(breaches), unmeasured=tuple(unmeasured), problems=trace.problems)
+    problems = tuple(problem for problem in trace.problems if _concerns(problem, budget))
+    if breaches or unmeasured or problems:
+        return Verdict(breaches=tuple(breaches), unmeasured=tuple(unmeasured), problems=problems)
     return None
+
+
+def _concerns(problem: str, budget: Budget) -> bool:
+    whose = [who for who, _ in budget.spends] + ([""] if budget.depth is not None else [])
+    return not isinstance(problem, Problem) or any(map(problem.concerns, whose))
 
 
 def check(

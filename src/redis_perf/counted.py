@@ -44,6 +44,7 @@ class _Counting:
             everything,
             round_trips=tuple(trip for trip in everything.round_trips if trip.name is self.name),
             opened=tuple(opened for opened in everything.opened if opened.name is self.name),
+            problems=tuple(each for each in everything.problems if getattr(each, "name", None) is self.name),
         )
 
     def mark(self, connection: Any) -> None:

@@ -3,6 +3,9 @@
 While the user's code runs a tap only appends to a connection's `Log`. `Recorder.trace` reads what has been logged
 (through that connection's meter) and returns the part that lies in one window of time, so any number of recordings
 may overlap. A log that grows large is read early, so memory stays bounded.
+
+Any thread may log, read and open windows at any time. One lock for all logs makes a trace a single moment: no round
+trip can be between "unfinished" and "finished" while it is taken. It is re-entrant, for a finalizer may run inside.
 """
 
 from __future__ import annotations
@@ -10,23 +13,29 @@ from __future__ import annotations
 import itertools
 import threading
 import weakref
-from collections import deque
-from collections.abc import Callable, MutableSequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, MutableSequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from time import monotonic_ns
-from typing import TypeAlias, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 from redis_perf.conversation import Conversation
 from redis_perf.errors import ProtocolError
-from redis_perf.trace import Opened, RoundTrip, Store, Tapped, Trace
+from redis_perf.trace import Opened, Problem, RoundTrip, Store, Tapped, Trace
 from redis_perf.wire import CLOSED, Event, Meter
 
 _Named = TypeVar("_Named", RoundTrip, Opened)
 Tap: TypeAlias = "Callable[[Recorder], AbstractContextManager[None]]"
 
+now_ns: Final = partial(monotonic_ns)
+"""The one clock of windows and logs. Libraries that freeze time in tests replace the clock's functions wherever a
+module holds them; what is made of one they leave alone."""
+
 READ_EARLY_BYTES = 4 << 20
 READ_EARLY_EVENTS = 20_000
+TIDY_LOGS = 64
 
 
 class Log:
@@ -38,34 +47,48 @@ class Log:
 
     __slots__ = (
         "_lock", "_meter", "_reading", "_unread_bytes", "append", "closed", "conversation", "events", "owner",
-        "problem", "tap",
+        "problem", "tap", "unseen_ns",
     )  # fmt: skip
 
-    def __init__(self, tap: str, conversation: Conversation, meter: Meter, owner: object | None = None) -> None:
+    def __init__(
+        self,
+        tap: str,
+        conversation: Conversation,
+        meter: Meter,
+        owner: object | None = None,
+        lock: threading.RLock | None = None,
+    ) -> None:
         self.tap = tap
         self.owner = None if owner is None else weakref.ref(owner)
         self.conversation = conversation
         self.events: deque[Event] = deque()
         self.append = self.events.append
-        self.problem: str | None = None
+        self.problem: Problem | None = None
+        self.unseen_ns: tuple[int, int] = (0, 0)
+        """From when until when (so far) the connection was used without being understood, if there is a problem."""
         self.closed = False
         self._meter = meter
-        self._lock = threading.RLock()
+        self._lock = lock or threading.RLock()
         self._reading = False
         self._unread_bytes = 0
 
     def grew(self, size_bytes: int) -> None:
-        """So many bytes were appended."""
+        """So many bytes were appended. The user's call never waits here for another thread that reads."""
         self._unread_bytes += size_bytes
-        if self._unread_bytes > READ_EARLY_BYTES or len(self.events) > READ_EARLY_EVENTS:
-            self.read()
+        if self._unread_bytes <= READ_EARLY_BYTES and len(self.events) <= READ_EARLY_EVENTS:
+            return
+        if self._lock.acquire(blocking=False):
+            try:
+                self.read()
+            finally:
+                self._lock.release()
 
     def close(self) -> None:
         """The connection ended."""
-        self.append((monotonic_ns(), CLOSED, b"", None))
+        self.append((now_ns(), CLOSED, b"", None))
 
-    def read(self) -> None:
-        """Feed the meter what was logged.
+    def read(self, most: int | None = None) -> None:
+        """Feed the meter what was logged, or so many events of it.
 
         A stream that cannot be read becomes this log's `problem`, and so does a bug of ours: this may run inside
         the user's call to their client, which must not fail for it. Budgets fail on problems, so it stays loud.
@@ -76,15 +99,18 @@ class Log:
             self._reading = True
             self._unread_bytes = 0
             try:
-                self._feed_all()
+                self._feed_next(most)
             finally:
                 self._reading = False
 
-    def _feed_all(self) -> None:
-        while self.events:
+    def _feed_next(self, most: int | None) -> None:
+        while self.events and most != 0:
+            most = None if most is None else most - 1
             event = self.events.popleft()
             if event[1] == CLOSED:
                 self.closed = True
+            elif self.problem is not None:
+                self.unseen_ns = self.unseen_ns[0], event[0]
             if self.problem is None:
                 self._feed(event)
 
@@ -92,22 +118,31 @@ class Log:
         try:
             self._meter.feed(*event)
         except ProtocolError as problem:
-            self.problem = str(problem)
+            self.give_up(str(problem), event[0])
         except Exception as bug:
             connection = self.conversation.connection
-            self.problem = f"connection {connection}: internal error {bug!r} while reading {event!r:.200}"
+            self.give_up(f"connection {connection}: internal error {bug!r} while reading {event!r:.200}", event[0])
+
+    def give_up(self, text: str, at_ns: int) -> None:
+        """This connection cannot be read from here on; budgets on what it serves fail with this sentence."""
+        self.problem = Problem(text, self.conversation.store, self.conversation.server)
+        self.unseen_ns = at_ns, at_ns
 
 
 class Recorder:
-    """Collects round trips of all connections of this process."""
+    """Collects round trips of all connections of this process. `forgets`: whatever lies in no window is not kept."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, forgets: bool = False) -> None:
+        self._forgets = forgets
+        self._lock = threading.RLock()
+        self._tidy_at = TIDY_LOGS
         self._ids = itertools.count(1)
         self._logs: list[Log] = []
         self._finished: deque[RoundTrip] = deque()
         self._opened: list[Opened] = []
         self._children: list[int] = []
         self._taps: dict[str, Tapped] = {}
+        self._tap_of: dict[int, str] = {}
         self._windows: list[int] = []
 
     def tapped(self, tap: Tapped) -> None:
@@ -129,67 +164,97 @@ class Recorder:
 
         `owner` is the client's own connection object, by which `name` finds this log.
         """
-        conversation = Conversation(store, next(self._ids), self._finished.append, server=server, name=name)
-        if opened_ns is not None:
-            self._opened.append(Opened(store, conversation.connection, opened_ns, server, name))
-        log = Log(tap, conversation, meter(conversation), owner)
-        self._logs.append(log)
+        conversation = Conversation(store, next(self._ids), self.emit, server=server, name=name)
+        log = Log(tap, conversation, meter(conversation), owner, self._lock)
+        with self._lock:
+            if opened_ns is not None and self._keeps:
+                self._opened.append(Opened(store, conversation.connection, opened_ns, server, name))
+            self._logs.append(log)
+            self._tap_of[conversation.connection] = tap
+            if len(self._logs) > self._tidy_at:
+                self._tidy()
         return log
 
     def name(self, owner: object, name: str) -> None:
         """What this client's connection object does, and did since it was opened, is called so."""
-        for log in list(self._logs):
-            if log.owner is not None and log.owner() is owner:
-                log.conversation.name = name
-                _rename(self._finished, log.conversation.connection, name)
-                _rename(self._opened, log.conversation.connection, name)
+        with self._lock:
+            for log in list(self._logs):
+                if log.owner is not None and log.owner() is owner:
+                    log.conversation.name = name
+                    _rename(self._finished, log.conversation.connection, name)
+                    _rename(self._opened, log.conversation.connection, name)
 
     def emit(self, trip: RoundTrip) -> None:
-        """A whole round trip, for what has no log (a TCP connect, a TLS handshake)."""
-        self._finished.append(trip)
+        """A whole round trip; taps use it for what has no log (a TCP connect, a TLS handshake)."""
+        if self._keeps:
+            self._finished.append(trip)
 
     def child_started(self) -> None:
-        self._children.append(monotonic_ns())
+        if self._keeps:
+            self._children.append(now_ns())
 
     def read(self) -> None:
         """Read all logs up to now."""
-        for log in list(self._logs):
-            log.read()
+        with self._lock:
+            for log in list(self._logs):
+                log.read()
 
     def open_window(self) -> int:
         """From now on nothing is forgotten until `close_window` of the returned time."""
-        since_ns = monotonic_ns()
-        self._windows.append(since_ns)
+        with self._lock:
+            since_ns = now_ns()
+            self._windows.append(since_ns)
         return since_ns
 
     def close_window(self, since_ns: int) -> None:
-        self._windows.remove(since_ns)
-        if not self._windows:
-            self._forget()
+        with self._lock:
+            self._windows.remove(since_ns)
+            if not self._windows:
+                self._forget()
+
+    @property
+    def _keeps(self) -> bool:
+        return bool(self._windows) or not self._forgets
 
     def trace(self, since_ns: int, until_ns: int | None = None) -> Trace:
         """Everything that started in the window, in order."""
-        until_ns = monotonic_ns() if until_ns is None else until_ns
-        self.read()
-        trips = list(self._finished)
-        for log in list(self._logs):
-            trips.extend(log.conversation.unfinished())
-        inside = [trip for trip in trips if since_ns <= trip.started_ns < until_ns]
-        return Trace(
-            round_trips=tuple(sorted(inside, key=lambda trip: trip.started_ns)),
-            opened=tuple(opened for opened in list(self._opened) if since_ns <= opened.at_ns < until_ns),
-            children=sum(since_ns <= at_ns < until_ns for at_ns in self._children),
-            taps=tuple(self._taps.values()),
-            problems=tuple(log.problem for log in self._logs if log.problem is not None),
-        )
+        with self._lock:
+            until_ns = now_ns() if until_ns is None else until_ns
+            self.read()
+            trips = list(self._finished)
+            for log in self._logs:
+                trips.extend(log.conversation.unfinished())
+            inside = [trip for trip in trips if since_ns <= trip.started_ns < until_ns]
+            seen = Counter(self._tap_of.get(trip.connection) for trip in inside if trip.answer == "complete")
+            return Trace(
+                round_trips=tuple(sorted(inside, key=lambda trip: trip.started_ns)),
+                opened=tuple(opened for opened in self._opened if since_ns <= opened.at_ns < until_ns),
+                children=sum(since_ns <= at_ns < until_ns for at_ns in self._children),
+                taps=tuple(replace(tap, seen=seen[tap.name]) for tap in self._taps.values()),
+                problems=tuple(self._problems(since_ns, until_ns)),
+            )
+
+    def _problems(self, since_ns: int, until_ns: int) -> Iterator[Problem]:
+        """Of the connections that were used in the window without being understood."""
+        for log in self._logs:
+            first_ns, last_ns = log.unseen_ns
+            if log.problem is not None and first_ns < until_ns and since_ns <= last_ns:
+                log.problem.name = log.conversation.name
+                yield log.problem
 
     def _forget(self) -> None:
         """No recording looks back: drop what is finished and the logs of connections that are gone."""
-        self.read()
+        self._tidy()
         self._finished.clear()
         self._opened.clear()
         self._children.clear()
-        self._logs = [log for log in self._logs if not log.closed]
+        self._tap_of = {log.conversation.connection: log.tap for log in self._logs}
+
+    def _tidy(self) -> None:
+        """Drop the logs of connections that are gone, unless a recording still has to hear of a problem of theirs."""
+        self.read()
+        self._logs = [log for log in self._logs if not log.closed or (log.problem is not None and self._keeps)]
+        self._tidy_at = 2 * len(self._logs) + TIDY_LOGS
 
 
 def _rename(seen: MutableSequence[_Named], connection: int, name: str) -> None:

@@ -15,13 +15,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
 from importlib.metadata import EntryPoint
-from time import monotonic_ns
 from types import TracebackType
 from typing import Any, Self
 
 from redis_perf import taps
 from redis_perf.errors import TapError
-from redis_perf.recorder import Recorder, Tap
+from redis_perf.recorder import Recorder, Tap, now_ns
 from redis_perf.trace import StoreTrace, Trace
 
 
@@ -29,7 +28,7 @@ class _Listening:
     """The taps in place right now."""
 
     def __init__(self) -> None:
-        self.recorder = Recorder()
+        self.recorder = Recorder(forgets=True)
         self._users = 0
         self._installed = ExitStack()
         self._lock = threading.RLock()
@@ -39,7 +38,7 @@ class _Listening:
         with self._lock:
             self._users += 1
             if self._users == 1:
-                self.recorder = Recorder()
+                self.recorder = Recorder(forgets=True)
                 try:
                     self._install()
                 except BaseException:
@@ -73,7 +72,7 @@ class _Listening:
     def _install(self) -> None:
         with ExitStack() as stack:
             for point in _found_taps():
-                stack.enter_context(_load(point)(self.recorder))
+                stack.enter_context(_loud(point, self.recorder))
             self._watch_children(stack)
             self._installed = stack.pop_all()
 
@@ -110,7 +109,7 @@ class _Listening:
         if self._users:
             self._users = 0
             self._restore()
-        self.recorder = Recorder()
+        self.recorder = Recorder(forgets=True)
 
 
 def _found_taps() -> tuple[EntryPoint, ...]:
@@ -121,6 +120,19 @@ def _found_taps() -> tuple[EntryPoint, ...]:
             "install the distribution (pip install pytest-redisperf); its source on the path is not enough"
         )
     return found
+
+
+@contextmanager
+def _loud(point: EntryPoint, recorder: Recorder) -> Iterator[None]:
+    """The tap; if it does not fit its client, the error says how to go on without it."""
+    tap = _load(point)(recorder)
+    try:
+        tap.__enter__()
+    except TapError as error:
+        raise TapError(f"{error}; to leave this client uncounted set {taps.WITHOUT}={point.name}") from error
+    with ExitStack() as stack:
+        stack.push(tap)
+        yield
 
 
 def _load(point: EntryPoint) -> Tap:
@@ -155,7 +167,7 @@ class Recording:
     ) -> None:
         if self._recorder is None:
             return
-        until_ns = monotonic_ns()
+        until_ns = now_ns()
         try:
             self._trace = self._recorder.trace(self._since_ns, until_ns)
         finally:

@@ -4,93 +4,88 @@ Frames of client libraries, ORMs and the event loop are passed over; the first o
 event loop's own frames lies only the line that started the loop, which is not the cause: there the answer is
 "not seen" (a background task of a pool, say). Only code object and line are kept; they become text later.
 
-Making a frame object for each frame passed over is what costs. Python 3.12 tells a frame's module without one;
-before that, a walk may begin at an anchor instead of at the hook.
+Telling whose a frame is costs more than getting it. So a connection keeps the `Trail` of its last walk: where each
+frame runs the same code as the last time, it is known whose all of them are. Every frame is looked at all the same.
 """
 
 from __future__ import annotations
 
-import sys
 from asyncio import current_task
 from asyncio.events import _get_running_loop
-from collections.abc import Callable
+from sys import _getframe
 from threading import current_thread
 from types import CodeType, FrameType
-from typing import TypeAlias
+from typing import Any
 
 from redis_perf.wire import Caller
 
 LIBRARIES = (
-    "redis.", "valkey.", "fakeredis.", "psycopg.", "psycopg_pool.", "psycopg_binary.", "psycopg_c.", "asyncpg.",
-    "sqlalchemy.", "django.db.", "async_timeout.", "contextlib.", "concurrent.", "threading.", "uvloop.",
+    "redis.", "valkey.", "fakeredis.", "psycopg.", "psycopg_pool.", "psycopg_binary.", "psycopg_c.", "psycopg2.",
+    "asyncpg.", "sqlalchemy.", "django.db.", "async_timeout.", "contextlib.", "concurrent.", "threading.", "uvloop.",
     "asyncio.", "redis_perf.", "opentelemetry.", "wrapt.",
 )  # fmt: skip
 ENDS = ("asyncio.events.", "asyncio.runners.", "asyncio.base_events.", "_pytest.", "pluggy.", "pytest_redisperf.")
 
-ANCHOR_DEPTH = 5
-Anchors: TypeAlias = dict[int, tuple[CodeType, int]]
-"""Of one connection: instructions in library code, by the id of their code, that were running `ANCHOR_DEPTH` frames
-outward while all further in was the library's too. The same instruction at the same depth leads inward by the same
-way, so the next walk begins there."""
-
 _USER, _LIBRARY, _END = range(3)
 _kinds: dict[str, int] = {}
-"""By module name, or by file: a file name's hash is kept with it, a code object's is computed anew at each look."""
+"""By file name, whose hash is kept with it; a code object's is computed anew at each look."""
 
 
-if sys.version_info >= (3, 12):
+class Trail:
+    """The code of the frames the last walk passed over, and the callers found beyond, by the instruction they ran."""
 
-    def user_line(depth: int = 1, anchors: Anchors | None = None) -> tuple[CodeType | None, int]:
-        """Code object and line of the nearest frame that is the user's, starting `depth` frames above the caller."""
-        name_of, known = sys._getframemodulename, _kinds.get
-        while (module := name_of(depth)) is not None:
-            kind = known(module)
-            if kind is None:
-                kind = _kinds[module] = _kind(module)
-            if kind == _USER:
-                frame = sys._getframe(depth)
-                return frame.f_code, frame.f_lineno
-            if kind == _END:
-                break
-            depth += 1
-        return None, 0
+    __slots__ = ("callers", "passed")
 
-else:
-
-    def user_line(depth: int = 1, anchors: Anchors | None = None) -> tuple[CodeType | None, int]:
-        """Code object and line of the nearest frame that is the user's, starting `depth` frames above the caller."""
-        frame: FrameType | None = None
-        if anchors is not None:
-            try:
-                frame = sys._getframe(depth + ANCHOR_DEPTH)
-                if anchors.get(id(frame.f_code)) != (frame.f_code, frame.f_lasti):
-                    frame = _anchored(sys._getframe(depth), frame, anchors)
-            except ValueError:  # not that deep
-                pass
-        frame = frame or sys._getframe(depth)
-        known = _kinds.get
-        while frame is not None:
-            code = frame.f_code
-            kind = known(code.co_filename)
-            if kind is None:
-                kind = _learn(frame)
-            if kind == _USER:
-                return code, frame.f_lineno
-            if kind == _END:
-                break
-            frame = frame.f_back
-        return None, 0
+    def __init__(self) -> None:
+        self.passed: tuple[CodeType, ...] = ()
+        self.callers: dict[int, Caller] = {}
 
 
-def _anchored(inner: FrameType, outer: FrameType, anchors: Anchors) -> FrameType | None:
-    """`outer`, made an anchor, if from `inner` to it all is the library's."""
-    frame: FrameType | None = inner
-    while frame is not None and frame is not outer.f_back:
-        if _learn(frame) != _LIBRARY:
-            return None
+def caller(depth: int = 1, trail: Trail | None = None) -> Caller:
+    """Everything a tap notes about who sends, `depth` frames above the tap. `trail`: its connection's, if it has."""
+    loop = _get_running_loop()
+    task = current_task(loop) if loop is not None else None
+    lane = current_thread().name if task is None else task.get_name()
+    if trail is not None:
+        frame: Any = _getframe(depth)
+        try:
+            for code in trail.passed:
+                if frame.f_code is not code:
+                    break
+                frame = frame.f_back
+            else:
+                who = trail.callers.get(frame.f_lasti)
+                if who is not None and who[0] is frame.f_code and who[2] == lane:
+                    return who
+        except AttributeError:  # None: the stack ends here
+            pass
+    return _walk(_getframe(depth), trail or Trail(), lane)
+
+
+def user_line(depth: int = 1) -> tuple[CodeType | None, int]:
+    """Code object and line of the nearest frame that is the user's, starting `depth` frames above the caller."""
+    who = _walk(_getframe(depth), Trail(), None)
+    return who.code, who.line
+
+
+def _walk(start: FrameType, trail: Trail, lane: str | None) -> Caller:
+    """Look whose each frame is, and keep the trail if it leads to the user."""
+    passed: list[CodeType] = []
+    frame: FrameType | None = start
+    while frame is not None:
+        code = frame.f_code
+        kind = _kinds.get(code.co_filename)
+        if kind is None:
+            kind = _learn(frame)
+        if kind == _USER:
+            who = trail.callers[frame.f_lasti] = Caller(code, frame.f_lineno, lane)
+            trail.passed = tuple(passed)
+            return who
+        if kind == _END:
+            break
+        passed.append(code)
         frame = frame.f_back
-    anchors[id(outer.f_code)] = outer.f_code, outer.f_lasti
-    return outer
+    return Caller(None, 0, lane)
 
 
 def _learn(frame: FrameType) -> int:
@@ -106,15 +101,3 @@ def _kind(module: str) -> int:
     if dotted.startswith(ENDS):
         return _END
     return _LIBRARY if dotted.startswith(LIBRARIES) else _USER
-
-
-def lane() -> str:
-    """The asyncio task that runs, else the thread."""
-    loop = _get_running_loop()
-    task = current_task(loop) if loop is not None else None
-    return current_thread().name if task is None else task.get_name()
-
-
-def caller(depth: int = 1, anchors: Anchors | None = None, _make: Callable[..., Caller] = tuple.__new__) -> Caller:
-    """Everything a tap notes about who sends, `depth` frames above the tap. `anchors`: its connection's, if it has."""
-    return _make(Caller, (*user_line(depth + 1, anchors), lane()))  # a named tuple's own way is a slow one

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import Literal, Self, TypeAlias
 
 Store: TypeAlias = Literal["redis", "postgres"]
 Purpose: TypeAlias = Literal["setup", "transaction", "work"]
@@ -86,12 +86,36 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Tapped:
-    """A client library that was, or could not be, tapped: `problem` says why not (`"not installed"`)."""
+    """A client library that was, or could not be, tapped: `problem` says why not (`"not installed"`).
+
+    `seen` is how many round trips of the trace, setup included, were its own.
+    """
 
     name: str
     store: Store
     version: str | None = None
     problem: str | None = None
+    seen: int | None = None
+
+
+class Problem(str):
+    """Why a connection could not be read to the end: a sentence that knows whose it is (None: not known)."""
+
+    store: Store | None
+    server: str | None
+    name: str | None
+
+    def __new__(cls, text: str, store: Store | None, server: str | None = None, name: str | None = None) -> Self:
+        problem = super().__new__(cls, text)
+        problem.store, problem.server, problem.name = store, server, name
+        return problem
+
+    def __getnewargs__(self) -> tuple[str, Store | None, str | None, str | None]:  # type: ignore[override]
+        return str(self), self.store, self.server, self.name
+
+    def concerns(self, who: str) -> bool:
+        """Whether it keeps the numbers of this store or server, or of all (`""`), from being whole."""
+        return not who or self.store is None or who in (self.store, self.server, self.name)
 
 
 def longest_chain(intervals: Iterable[tuple[int, int]]) -> int:
@@ -193,7 +217,9 @@ class Trace:
     The plain numbers (`trace.redis.round_trips`) are what a budget charges: work and transaction control.
     `setup`, `transaction`, `work` and `every` are the same trace looked at for other purposes.
     `children` counts the processes started meanwhile: in-process taps do not see what those did.
-    `taps` are the clients that were listened to; `problems` say which connections could not be read to the end.
+    `taps` are the clients that were listened to; `problems` say which connections, of those used, could not be read
+    to the end; each is a `Problem` where it is known whose it was.
+    `notes` are what to know when reading the numbers; they break no budget.
     """
 
     round_trips: tuple[RoundTrip, ...] = ()
@@ -202,6 +228,7 @@ class Trace:
     taps: tuple[Tapped, ...] = ()
     problems: tuple[str, ...] = ()
     purposes: frozenset[Purpose] = CHARGED
+    notes: tuple[str, ...] = ()
 
     @property
     def redis(self) -> StoreTrace:

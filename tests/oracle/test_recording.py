@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import EntryPoint
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import redis
 
 import redis_perf
 from redis_perf import TapError, taps
+from redis_perf.recorder import Recorder
 
 
 @pytest.fixture
@@ -106,5 +111,66 @@ def test_after_a_failure_to_listen_a_later_recording_works(
         with pytest.raises(TapError), redis_perf.record():
             pass
     with redis_perf.record() as trace:
+        client.get("a")
+    assert trace.redis.round_trips == 1
+
+
+@contextmanager
+def misfit(recorder: Recorder) -> Iterator[None]:
+    raise TapError("redis-py 99.0 has no read_response (tested with 5.0.8 to 8.1)")
+    yield
+
+
+def test_a_client_that_cannot_be_tapped_is_loud_and_the_error_says_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    point = SimpleNamespace(name="redis-py", value="x:y", load=lambda: misfit)
+    monkeypatch.setattr(taps, "installed", lambda: (point,))
+    with pytest.raises(TapError) as caught, redis_perf.record():
+        pass
+    assert str(caught.value) == (
+        "redis-py 99.0 has no read_response (tested with 5.0.8 to 8.1); "
+        "to leave this client uncounted set REDISPERF_WITHOUT=redis-py"
+    )
+
+
+def test_a_tap_that_is_left_out_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDISPERF_WITHOUT", "psycopg, valkey-py")
+    names = {point.name for point in taps.installed()}
+    assert "redis-py" in names
+    assert not names & {"psycopg", "valkey-py"}
+
+
+class Wrapped:
+    """A socket in disguise."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+
+class Disguised(redis.Connection):
+    def _connect(self) -> Any:
+        return Wrapped(super()._connect())  # type: ignore[no-untyped-call]
+
+
+def test_a_socket_that_cannot_be_listened_to_is_a_problem_of_the_trace(redis_url: str) -> None:
+    pool = redis.ConnectionPool.from_url(redis_url, connection_class=Disguised)
+    with redis_perf.record() as trace, redis.Redis(connection_pool=pool) as client:
+        client.get("a")
+    (problem,) = trace.trace.problems
+    assert problem.store == "redis"
+    assert str(problem).endswith(
+        f"keeps a {__name__}.Wrapped for its socket, which cannot be listened to: count it with another kind of socket"
+    )
+    pool.disconnect()
+
+
+def test_what_stands_in_for_the_socket_class_does_not_matter(monkeypatch: pytest.MonkeyPatch, redis_url: str) -> None:
+    real = socket.socket
+    monkeypatch.setattr(socket, "socket", lambda *args, **options: real(*args, **options))
+    with redis_perf.record() as trace, redis.Redis.from_url(redis_url) as client:
         client.get("a")
     assert trace.redis.round_trips == 1

@@ -26,6 +26,8 @@ import redis.asyncio
 import redis.asyncio.cluster
 import redis.cluster
 import redis.sentinel
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 import redis_perf
 from redis_perf.counted import counted
@@ -446,13 +448,44 @@ def test_the_line_of_an_overriding_client_is_the_users(redis_url: str) -> None:
         def execute_command(self, *args: Any, **options: Any) -> Any:
             return super().execute_command(*args, **options)
 
-    with Mine.from_url(redis_url) as mine, redis.Redis(connection_pool=mine.connection_pool) as plain:
-        mine.ping()
+    assert sites_of_two_clients_on_one_connection(redis_url, Mine) == ["<lambda>", "execute_command"] * 2
+
+
+def test_the_line_of_a_client_that_overrides_without_a_deeper_stack_is_the_users(redis_url: str) -> None:
+    class Mine(redis.Redis):
+        def _send_command_parse_response(self, conn: Any, name: Any, *args: Any, **options: Any) -> Any:
+            conn.send_command(*args, **options)
+            return self.parse_response(conn, name, **options)
+
+    expected = ["<lambda>", "_send_command_parse_response"] * 2
+    assert sites_of_two_clients_on_one_connection(redis_url, Mine) == expected
+
+
+def test_the_line_of_a_retry_of_ones_own_is_the_users(redis_url: str) -> None:
+    class Patient(Retry):
+        def call_with_retry(self, do: Any, fail: Any, *args: Any, **options: Any) -> Any:
+            return do()
+
+    with redis.Redis.from_url(redis_url, single_connection_client=True) as client:
+        client.ping()
+        own = client.connection.retry
         with redis_perf.record() as trace:
-            for client in (plain, mine, plain, mine):
+            for retry in (own, Patient(NoBackoff(), 0)) * 2:
+                client.connection.retry = retry
                 client.get("key")
     functions = [trip.site.function for trip in trace.redis if trip.site]
-    assert functions == ["test_the_line_of_an_overriding_client_is_the_users", "execute_command"] * 2
+    assert functions == ["test_the_line_of_a_retry_of_ones_own_is_the_users", "call_with_retry"] * 2
+
+
+def sites_of_two_clients_on_one_connection(redis_url: str, mine: Any) -> list[str]:
+    """The functions that spent GETs of a plain client and of one of this class, in turn."""
+    with mine.from_url(redis_url) as own, redis.Redis(connection_pool=own.connection_pool) as plain:
+        own.ping()
+        get = lambda client: client.get("key")  # noqa: E731
+        with redis_perf.record() as trace:
+            for client in (plain, own, plain, own):
+                get(client)
+    return [trip.site.function.rpartition(".")[2] for trip in trace.redis if trip.site]
 
 
 def test_a_subclassed_connection_is_seen(redis_url: str) -> None:

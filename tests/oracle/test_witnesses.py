@@ -74,6 +74,12 @@ def test_there_are_at_least_forty_cases_of_many_clients() -> None:
         ("psycopg_connect_scram", 4, 0, 0),
         ("psycopg_connect_prefer", 3, 0, 0),
         ("psycopg_pipeline_huge", 2, 1, 2000),
+        ("asyncpg_fetch", 2, 4, 3),
+        ("asyncpg_executemany_huge", 2, 2, 2000),
+        ("asyncpg_copy_in_slowly", 2, 1, 1),
+        ("psycopg2_executemany", 1, 52, 52),
+        ("psycopg2_batch", 1, 5, 50),
+        ("psycopg2_values", 1, 1, 1),
         ("redis_get", 5, 10, 14),
         ("redis_pipeline_huge", 5, 1, 5004),
         ("redis_script_cold", 5, 3, 7),
@@ -86,7 +92,7 @@ def test_there_are_at_least_forty_cases_of_many_clients() -> None:
 def test_the_figures_people_know_these_clients_by(
     outcome: Outcome, name: str, setup: int, charged: int, operations: int
 ) -> None:
-    if not name.startswith("psycopg") and not version("redis").startswith("8."):
+    if not name.startswith(("psycopg", "asyncpg_")) and not version("redis").startswith("8."):
         pytest.skip(f"these are the figures of redis-py 8, this is {version('redis')}")
     case = ran(outcome, name)
     assert (case["setup"], case["round_trips"] - case["setup"], case["operations"]) == (setup, charged, operations)

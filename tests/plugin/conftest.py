@@ -8,6 +8,10 @@ import pytest
 import redis.asyncio  # noqa: F401
 
 import pytest_redisperf.metering  # noqa: F401
+import redis_perf.servers.embedded
+import redis_perf.servers.external
+import redis_perf.servers.fake
+import redis_perf.servers.system  # noqa: F401
 
 MEMORY = """
     def push(client):

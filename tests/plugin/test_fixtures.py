@@ -197,3 +197,21 @@ def test_a_missing_client_names_the_extra(run, monkeypatch):
     result.stdout.fnmatch_lines(
         ["redisperf: this fixture needs redis-py, which is not installed (*); pip install 'pytest-redisperf*redis*'"]
     )
+
+
+def test_the_commit_at_the_end_of_an_async_block_is_the_users_line(run):
+    run(
+        """
+        import asyncio
+
+        def test_it(redisperf, redisperf_async_postgres):
+            async def ask():
+                async with redisperf_async_postgres() as connection:
+                    await connection.execute("select 1")
+
+            with redisperf.budget(postgres=redisperf.exactly(3)) as spent:
+                asyncio.run(ask())
+            assert [trip.site and trip.site.function for trip in spent.postgres] == ["ask"] * 3
+        """,
+        *EMBEDDED,
+    ).assert_outcomes(passed=1)

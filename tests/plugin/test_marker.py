@@ -17,7 +17,7 @@ GET = """
     [
         ("redis='3'", "Budget(redis='3'): expected an int of 0 or more, *"),
         ("postgres=-1", "Budget(postgres=-1): expected an int of 0 or more, *"),
-        ("redsi=None", "Budget(redsi=None): expected an int of 0 or more, *"),
+        ("redsi=3", "Budget(redsi=...): did you mean redis? *"),
         ("3", "got 3 without a name; say what it limits, such as redis=3"),
         ("", "got no limit; give at least one, such as redis=3"),
     ],

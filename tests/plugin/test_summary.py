@@ -128,3 +128,18 @@ def test_workers_of_xdist_are_merged_into_one_summary(run):
     result.assert_outcomes(passed=3)
     result.stdout.fnmatch_lines(["=* redisperf =*", *TABLE, "=* 3 passed in *"], consecutive=True)
     assert str(result.stdout).count("= redisperf =") == 1
+
+
+def test_rows_of_one_line_are_one_suspect(run):
+    source = """
+        def ask(client, key):
+            client.get(key)
+
+        def test_it(redisperf_redis):
+            for _ in range(2):
+                for number in range(3):
+                    ask(redisperf_redis, f"user:{number}")
+                redisperf_redis.incr("rounds")
+    """
+    lines = [line for line in run(source, "--redisperf").outlines if line.startswith("suspected N+1: ")]
+    assert [line.partition("    ")[0] for line in lines] == ["suspected N+1: 6 x GET user:{}"]

@@ -8,7 +8,7 @@ import pytest
 
 from redis_perf import Budget, BudgetExceeded, Limit, NothingMeasured, Spend, at_most, between, exactly
 from redis_perf.budget import Breach, Unmeasured, Verdict, check, verdict
-from redis_perf.trace import Opened, Operation, Purpose, RoundTrip, Store, Trace
+from redis_perf.trace import Opened, Operation, Problem, Purpose, RoundTrip, Store, Trace
 
 
 def trip(
@@ -286,8 +286,47 @@ def test_bytes_that_were_not_seen_are_not_measured(measure: str) -> None:
     assert found == Verdict(unmeasured=(Unmeasured(who="redis", measure=measure),))
 
 
-def test_a_trace_with_problems_fails_any_budget() -> None:
+def test_a_problem_of_one_store_does_not_fail_a_budget_on_the_other() -> None:
+    problem = Problem("connection 1: what is this", "postgres", "127.0.0.1:5432", "orders")
+    trace = Trace((trip(0, "GET a"),), problems=(problem,))
+    assert verdict(trace, Budget(redis=1)) is None
+    for budget in (
+        Budget(postgres=0),
+        Budget(redis=1, postgres=0),
+        Budget(depth=1),
+        Budget(servers={"orders": 0}),
+        Budget(servers={"127.0.0.1:5432": 0}),
+    ):
+        assert verdict(trace, budget) == Verdict(problems=("connection 1: what is this",))
+    assert verdict(trace, Budget(servers={"127.0.0.1:6379": 1})) is None
+
+
+def test_a_problem_of_nobody_known_fails_any_budget() -> None:
     trace = Trace((trip(0, "GET a"),), problems=("connection 1: what is this",))
     assert verdict(trace, Budget(redis=1)) == Verdict(problems=("connection 1: what is this",))
     with pytest.raises(NothingMeasured):
         check(trace, Budget(redis=1))
+
+
+def test_a_measure_is_not_taken_for_a_servers_name() -> None:
+    with pytest.raises(ValueError, match="statements") as caught:
+        Budget.of(redis=1, statements=0)
+    expected = "Budget(statements=...): that is no store or server: expected redis=Spend(statements=...)"
+    assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize(
+    ("slip", "meant"), [("reddis", "redis"), ("postgress", "postgres"), ("allow_noting", "allow_nothing")]
+)
+def test_a_slip_of_the_pen_is_not_taken_for_a_server(slip: str, meant: str) -> None:
+    with pytest.raises(ValueError, match="did you mean") as caught:
+        Budget.of(**{slip: 0})
+    assert str(caught.value) == (
+        f"Budget({slip}=...): did you mean {meant}? "
+        f"A server that is really called so goes into servers={{{slip!r}: ...}}"
+    )
+
+
+@pytest.mark.parametrize("name", ["streams", "pubsub", "cache", "redis_streams", "primary", "replica"])
+def test_names_that_servers_have_are_no_slips(name: str) -> None:
+    assert Budget.of(**{name: 2}).servers == {name: 2}

@@ -1,11 +1,15 @@
 """Logs are read late, windows overlap, and nothing a connection sent is shown in the wrong one."""
 
+import threading
+import time
+from collections.abc import Callable
+
 import pytest
 
 from redis_perf.conversation import Conversation
 from redis_perf.errors import ProtocolError
-from redis_perf.recorder import READ_EARLY_BYTES, Log, Recorder
-from redis_perf.trace import CHARGED, Tapped, Trace
+from redis_perf.recorder import READ_EARLY_BYTES, Log, Recorder, now_ns
+from redis_perf.trace import CHARGED, Problem, Tapped, Trace
 from redis_perf.wire import CLOSED, RECEIVED, SENT, Caller
 
 
@@ -45,7 +49,7 @@ def log(recorder: Recorder) -> Log:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     now = [0]
-    monkeypatch.setattr("redis_perf.recorder.monotonic_ns", lambda: now[0])
+    monkeypatch.setattr("redis_perf.recorder.now_ns", lambda: now[0])
     return now
 
 
@@ -144,5 +148,94 @@ def test_a_trace_says_who_was_listened_to_and_what_was_not_seen(recorder: Record
     clock[0] = 7
     recorder.child_started()
     assert recorder.trace(0, 99) == Trace(
-        children=1, taps=(Tapped("redis-py", "redis", version="8.1.0"),), purposes=CHARGED
+        children=1, taps=(Tapped("redis-py", "redis", version="8.1.0", seen=0),), purposes=CHARGED
     )
+
+
+def test_a_problem_says_whose_it_is(recorder: Recorder, log: Log) -> None:
+    log.append((20, SENT, b"garbage", None))
+    log.conversation.name = "streams"
+    (problem,) = recorder.trace(0, 99).problems
+    assert isinstance(problem, Problem)
+    assert (problem.store, problem.server, problem.name) == ("redis", "127.0.0.1:6379", "streams")
+
+
+def test_a_problem_is_told_wherever_its_connection_was_used_and_nowhere_else(recorder: Recorder, log: Log) -> None:
+    log.append((20, SENT, b"garbage", None))
+    get(log, 30)
+    log.append((90, CLOSED, b"", None))
+    assert [len(recorder.trace(*window).problems) for window in ((0, 20), (15, 25), (25, 35), (40, 99))] == [0, 1, 1, 0]
+
+
+def test_what_lies_in_no_window_is_not_kept_by_a_recorder_that_forgets(clock: list[int]) -> None:
+    recorder = Recorder(forgets=True)
+    log = recorder.log("tap", "redis", OneForOne, opened_ns=5)
+    recorder.child_started()
+    for at_ns in (10, 20, 30):
+        get(log, at_ns)
+    recorder.read()
+    since_ns = recorder.open_window()
+    get(log, 40)
+    trace = recorder.trace(0, 99)
+    assert [trip.started_ns for trip in trace.redis] == [30, 40], "the last one could still have been joined"
+    assert (trace.children, trace.redis.connections) == (0, 0)
+    recorder.close_window(since_ns)
+
+
+def test_logs_of_ended_connections_are_dropped_though_a_window_stays_open(recorder: Recorder) -> None:
+    recorder.open_window()
+    for at_ns in range(1000):
+        log = recorder.log("tap", "redis", OneForOne, opened_ns=at_ns)
+        get(log, at_ns)
+        log.close()
+    assert len(recorder._logs) < 200
+    assert recorder.trace(0, 1000).redis.round_trips == recorder.trace(0, 1000).redis.connections == 1000
+
+
+def test_a_users_call_does_not_wait_for_a_thread_that_reads(recorder: Recorder, log: Log) -> None:
+    reading, done = threading.Event(), threading.Event()
+
+    def read() -> None:
+        reading.set()
+        assert done.wait(10)
+
+    held = recorder.log("tap", "redis", lambda conversation: Slow(conversation, read))
+    get(held, 10)
+    thread = threading.Thread(target=recorder.read)
+    thread.start()
+    assert reading.wait(10)
+    get(log, 20)
+    log.grew(READ_EARLY_BYTES + 1)
+    assert len(log.events) == 2, "left for whoever reads next"
+    done.set()
+    thread.join()
+    assert recorder.trace(0, 99).redis.round_trips == 2
+
+
+class Slow(OneForOne):
+    """Does something before it reads."""
+
+    def __init__(self, conversation: Conversation, before: Callable[[], None]) -> None:
+        super().__init__(conversation)
+        self.before = before
+
+    def feed(self, at_ns: int, direction: int, data: bytes, caller: Caller | None = None) -> None:
+        self.before()
+        super().feed(at_ns, direction, data, caller)
+
+
+def test_the_clock_is_not_one_that_time_freezing_libraries_find() -> None:
+    assert now_ns is not time.monotonic_ns
+    before_ns = time.monotonic_ns()
+    assert before_ns <= now_ns() <= time.monotonic_ns()
+
+
+def test_each_tap_is_told_how_much_was_its_own(recorder: Recorder) -> None:
+    for name in ("redis-py", "valkey-py"):
+        recorder.tapped(Tapped(name, "redis"))
+    log = recorder.log("valkey-py", "redis", OneForOne)
+    get(log, 10)
+    get(log, 20)
+    log.append((30, SENT, b"GET k", None))
+    assert [(tap.name, tap.seen) for tap in recorder.trace(0, 99).taps] == [("redis-py", 0), ("valkey-py", 2)]
+    assert [tap.seen for tap in recorder.trace(15, 99).taps] == [0, 1]

@@ -260,8 +260,8 @@ def test_what_is_not_counted_is_said() -> None:
         "  1  GET a    memory.py:64 in push_turn\n"
         "  1  GET b    memory.py:64 in push_turn\n"
         "  1  GET c    memory.py:64 in push_turn\n"
-        "1 request got no reply before the connection ended: not counted as round trips\n"
-        "1 request still waited for a reply at the end: not counted as round trips\n"
+        "1 redis request got no reply before the connection ended: not counted as round trips\n"
+        "1 redis request still waited for a reply at the end: not counted as round trips\n"
         "1 process was started: what it sent is not counted\n"
     )
 

@@ -476,3 +476,13 @@ def test_what_never_ends_is_read_in_bounded_memory(wire, direction, beginning, m
     finally:
         tracemalloc.stop()
     assert peak_bytes < 1_000_000
+
+
+def test_the_rest_of_a_command_joins_its_beginning_whatever_came_in_between(wire):
+    wire.send("GET", "a")
+    wire.event(SENT, b"*2\r\n$3\r\nGET\r\n$1\r")
+    wire.event(RECEIVED, b"$-1\r\n")
+    wire.event(SENT, b"\nb\r\n")
+    wire.event(RECEIVED, b"$-1\r\n")
+    assert wire.names == [["GET", "GET"]]
+    assert wire.trips[0].sent_bytes == len(command("GET", "a") + command("GET", "b"))

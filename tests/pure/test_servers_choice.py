@@ -1,4 +1,4 @@
-"""Which server a choice gives, and what is said when it cannot be had. Nothing is started here."""
+"""Which server a choice gives, and what is said when it cannot be had. No process is started here."""
 
 from __future__ import annotations
 
@@ -30,14 +30,15 @@ def test_an_unknown_choice_lists_those_there_are() -> None:
         "redis=memcached: no such choice; there are fake, embedded, system, redis://..., rediss://..., unix://..."
     )
     assert message_of(servers.postgres, "mysql") == (
-        "postgres=mysql: no such choice; there are embedded, system, postgresql://..., postgres://..."
+        "postgres=mysql: no such choice; there are fake, embedded, system, postgresql://..., postgres://..."
     )
 
 
-def test_the_fake_postgres_is_not_there_yet() -> None:
-    assert message_of(servers.postgres, "fake") == (
-        "postgres=fake: not there yet; there are embedded, system, postgresql://..., postgres://..."
-    )
+def test_the_fake_postgres_needs_nothing_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    no_package(monkeypatch)
+    server = servers.postgres("fake")
+    assert (server.choice, server.owned) == ("fake", True)
+    server.stop()
 
 
 def test_without_a_wheel_embedded_redis_says_where_it_looked_and_what_else_there_is(

@@ -6,13 +6,12 @@ import asyncio
 import sys
 import threading
 from collections.abc import Callable
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any
 
 import pytest
 
-from redis_perf import site
-from redis_perf.site import Anchors, caller, lane, user_line
+from redis_perf.site import Trail, caller, user_line
 
 
 def frames_of(module: str, count: int, inner: Callable[[], Any]) -> Callable[[], Any]:
@@ -73,9 +72,18 @@ def test_code_without_a_file_is_judged_by_its_module_each_time() -> None:
         assert function(names["run"]()) == expected
 
 
-def test_an_anchored_walk_finds_what_a_full_one_finds() -> None:
-    anchors: Anchors = {}
-    look = frames_of("redis.client", site.ANCHOR_DEPTH + 3, lambda: user_line(2, anchors))
+def of_caller(trail: Trail) -> Callable[[], tuple[CodeType | None, int]]:
+    """A look at who calls it, with a trail."""
+
+    def look() -> tuple[CodeType | None, int]:
+        who = caller(2, trail)
+        return who.code, who.line
+
+    return look
+
+
+def test_a_trail_leads_to_what_a_full_walk_finds() -> None:
+    look = frames_of("redis.client", 8, of_caller(Trail()))
 
     def first() -> Any:
         return look()
@@ -86,44 +94,88 @@ def test_an_anchored_walk_finds_what_a_full_one_finds() -> None:
     assert [function(find()) for find in (first, second, first)] == ["first", "second", "first"]
 
 
-def test_an_anchor_is_no_way_round_a_user_further_in() -> None:
-    anchors: Anchors = {}
-    deep = site.ANCHOR_DEPTH + 3
-
-    def look() -> Any:
-        return user_line(2, anchors)
-
-    def overriding(inner: Callable[[], Any]) -> Callable[[], Any]:
-        def override() -> Any:
-            return inner()
-
-        return override
-
-    plain = frames_of("redis.client", deep, look)
-    outside = frames_of("redis.client", 2, overriding(frames_of("redis.client", deep, look)))
-    inside = frames_of("redis.client", deep, overriding(frames_of("redis.client", 2, look)))
+def test_two_lines_of_one_function_are_told_apart() -> None:
+    look = frames_of("redis.client", 2, of_caller(Trail()))
+    lines = []
     for _ in range(2):
-        assert function(plain()) == "test_an_anchor_is_no_way_round_a_user_further_in"
-        assert function(outside()) == "override"
-        assert function(inside()) == "override"
+        lines.append(look()[1])
+        lines.append(look()[1])
+    assert lines == [lines[0], lines[0] + 1] * 2
 
 
-def test_a_stack_shallower_than_an_anchor_is_walked() -> None:
-    found: list[Any] = []
-    thread = threading.Thread(target=lambda: found.append(user_line(1, {})))
+def test_one_line_in_two_functions_of_the_same_shape_is_told_apart() -> None:
+    look = frames_of("redis.client", 2, of_caller(Trail()))
+    finders = []
+    for name in ("one", "two"):
+        names: dict[str, Any] = {"__name__": "mine", "look": look}
+        exec(compile(f"def {name}():\n    return look()\n", "/mine.py", "exec"), names)
+        finders.append(names[name])
+    assert [function(find()) for find in finders * 2] == ["one", "two"] * 2
+
+
+@pytest.mark.parametrize("inside", range(7))
+def test_a_user_in_place_of_a_librarys_frame_is_seen_wherever_it_is(inside: int) -> None:
+    """An override that does not call what it overrides leaves the stack as deep as it was."""
+    look = of_caller(Trail())
+    plain = frames_of("redis.client", 7, look)
+    nearer = frames_of("mine", 1, frames_of("redis.client", inside, look))
+    overridden = frames_of("redis.client", 6 - inside, nearer)
+    for _ in range(2):
+        assert function(plain()) == sys._getframe().f_code.co_name
+        assert function(overridden()) == "through"
+
+
+@pytest.mark.parametrize("more", range(1, 4))
+def test_a_user_further_in_on_a_longer_way_is_seen(more: int) -> None:
+    look = of_caller(Trail())
+    plain = frames_of("redis.client", 6, look)
+    called_back = frames_of("redis.client", 6, frames_of("mine", 1, frames_of("redis.client", more, look)))
+    for _ in range(2):
+        assert function(plain()) == sys._getframe().f_code.co_name
+        assert function(called_back()) == "through"
+
+
+def test_a_stack_that_ends_where_a_trail_goes_on_has_no_user() -> None:
+    trail = Trail()
+    found: list[tuple[Any, ...]] = []
+
+    def note() -> None:
+        codes: list[CodeType] = []
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None:
+            codes.append(frame.f_code)
+            frame = frame.f_back
+        for more in ((), codes[-1:]):
+            trail.passed = (*codes, *more)
+            found.append(tuple(caller(2, trail)))
+
+    thread = threading.Thread(target=frames_of("redis.client", 3, note), name="alone")
     thread.start()
     thread.join()
-    assert function(found[0]) == "<lambda>"
+    assert found == [(None, 0, "alone")] * 2
+
+
+def test_one_line_in_two_lanes_is_told_apart() -> None:
+    trail, lanes = Trail(), []
+
+    def note() -> None:
+        lanes.append(caller(1, trail).lane)
+
+    for name in ("first", "second", "first"):
+        thread = threading.Thread(target=note, name=name)
+        thread.start()
+        thread.join()
+    assert lanes == ["first", "second", "first"]
 
 
 def test_a_lane_is_the_thread_or_the_task() -> None:
-    async def main() -> str:
+    async def main() -> str | None:
         return await asyncio.create_task(in_task(), name="refresh")
 
-    async def in_task() -> str:
-        return lane()
+    async def in_task() -> str | None:
+        return caller().lane
 
-    assert lane() == threading.current_thread().name
+    assert caller().lane == threading.current_thread().name
     assert asyncio.run(main()) == "refresh"
 
 

@@ -167,8 +167,12 @@ def test_a_round_trip_that_executed_nothing() -> None:
     ]
 
 
+def test_a_question_without_a_condition_cannot_be_asked_for_several_at_once() -> None:
+    assert suggestions([postgres(at, "SELECT ?") for at in range(3)]) == []
+
+
 def test_the_two_that_save_most_come_first() -> None:
-    trips = [trip(at, "GET a") for at in range(5)] + [postgres(9 + at, "DELETE FROM t") for at in range(9)]
+    trips = [trip(at, "GET a") for at in range(5)] + [postgres(9 + at, "DELETE FROM t WHERE id = ?") for at in range(9)]
     found = suggestions([*trips, postgres(99)])
     assert [each.saves for each in found] == [8, 4]
 

@@ -66,7 +66,7 @@ _ONE_KEY = {
 }  # fmt: skip
 
 
-def _instead_of_commands(name: str) -> str:
+def _instead_of_commands(name: str, shape: str) -> str:
     if name in _MULTI_KEY:
         return f"{_MULTI_KEY[name]}, or a pipeline,"
     if name in _ONE_KEY:
@@ -74,22 +74,22 @@ def _instead_of_commands(name: str) -> str:
     return "if none needs another's reply, one pipeline"
 
 
-def _instead_of_statements(name: str) -> str:
+def _instead_of_statements(name: str, shape: str) -> str:
     if name == "INSERT":
         return "one multi-row INSERT, or INSERT ... SELECT FROM unnest(...),"
     if name == "UPDATE":
         return "one UPDATE with = ANY($1), or UPDATE ... FROM unnest(...),"
-    if name in ("SELECT", "DELETE"):
+    if name in ("SELECT", "DELETE") and " WHERE " in shape:
         return f"one {name} with = ANY($1)"
     return ""
 
 
-def _repeated(trips: Iterable[RoundTrip], instead_of: Callable[[str], str]) -> Iterator[Suggestion]:
+def _repeated(trips: Iterable[RoundTrip], instead_of: Callable[[str, str], str]) -> Iterator[Suggestion]:
     for group in spending(trips):
         count = len(group.trips)
         if count < 2 or len(group.shapes) != 1 or any(trip.waited for trip in group.trips):
             continue
-        instead = instead_of(group.trips[0].operations[0].name)
+        instead = instead_of(group.trips[0].operations[0].name, group.shapes[0])
         if instead:
             yield Suggestion(text=f"{count} x {group.shapes[0]}: {instead} would be 1 round trip", saves=count - 1)
 

@@ -29,12 +29,14 @@ def not_measured(trace: Trace, found: Verdict, budget: Budget) -> Iterator[str]:
 
 def not_counted(trace: Trace) -> Iterator[str]:
     """What the numbers leave out."""
-    lost = sum(trip.answer == "lost" for trip in trace.charged)
-    if lost:
-        yield f"{count(lost, 'request')} got no reply before the connection ended: not counted as round trips"
-    in_flight = sum(trip.answer == "in flight" for trip in trace.charged)
-    if in_flight:
-        yield f"{count(in_flight, 'request')} still waited for a reply at the end: not counted as round trips"
+    for store, share in (("redis", trace.redis), ("postgres", trace.postgres)):
+        if share.lost:
+            lost = count(share.lost, f"{store} request")
+            yield f"{lost} got no reply before the connection ended: not counted as round trips"
+        in_flight = sum(trip.answer == "in flight" for trip in share)
+        if in_flight:
+            waiting = count(in_flight, f"{store} request")
+            yield f"{waiting} still waited for a reply at the end: not counted as round trips"
     if trace.children == 1:
         yield "1 process was started: what it sent is not counted"
     elif trace.children:
@@ -44,11 +46,13 @@ def not_counted(trace: Trace) -> Iterator[str]:
 def tap_line(trace: Trace, tap: Tapped) -> str:
     """`redis-py 8.1.0: 3 round trips seen`, `psycopg: not installed`, `valkey-py 6.2: listening, never seen`.
 
-    A trace knows the store, not the client; where two clients of one store listen, the number is the store's.
+    Where the trace does not know the client and two of one store listen, the number is the store's.
     """
     name = f"{tap.name} {tap.version}" if tap.version else tap.name
     if tap.problem is not None:
         return f"{name}: {tap.problem}"
+    if tap.seen is not None:
+        return f"{name}: {count(tap.seen, 'round trip')} seen" if tap.seen else f"{name}: listening, never seen"
     seen = trace.every.store(tap.store).round_trips
     if not trace.every.store(tap.store).everything:
         return f"{name}: listening, never seen"

@@ -15,7 +15,7 @@ from typing import Protocol
 from redis_perf.errors import ServerUnavailable
 
 REDIS_CHOICES = "fake, embedded, system, redis://..., rediss://..., unix://..."
-POSTGRES_CHOICES = "embedded, system, postgresql://..., postgres://..."
+POSTGRES_CHOICES = "fake, embedded, system, postgresql://..., postgres://..."
 
 
 class RedisServer(Protocol):
@@ -111,7 +111,9 @@ def redis(choice: str) -> RedisServer:
 def postgres(choice: str) -> PostgresServer:
     """The Postgres of this choice, answering. Raises ServerUnavailable, which says what else there is."""
     if choice == "fake":
-        raise ServerUnavailable(f"postgres=fake: not there yet; there are {POSTGRES_CHOICES}")
+        from redis_perf.servers.fake_postgres import FakePostgres
+
+        return FakePostgres()
     if choice == "embedded":
         from redis_perf.servers import embedded
 

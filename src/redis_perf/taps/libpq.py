@@ -29,6 +29,8 @@ OLDEST_LIBPQ: Final = 140000
 
 _SUPPRESS_TIMESTAMPS: Final = 1
 _POINTER: Final = ctypes.sizeof(ctypes.c_void_p)
+_ENDLESS: Final = ctypes.c_char * sys.maxsize
+"""Of C memory whose end is known elsewhere: a slice of it is bytes, at a fifth of what `string_at` costs."""
 _IPPROTO_TCP: Final = 6
 _TCP_INFO: Final = 11
 _TCPI_BYTES_RECEIVED: Final = 128  # offset in Linux's struct tcp_info, there since 4.1
@@ -43,13 +45,14 @@ def describe(version: int) -> str:
 class Libpq:
     """The trace functions of the libpq that psycopg's `pq` module runs on, and the few of the C library needed here.
 
+    `client` is whose: psycopg2 has no such module, but one can be made up of its own (see its tap).
     Raises TapError, saying what was found and what is needed, where a message trace cannot be had.
     """
 
-    def __init__(self, pq: ModuleType) -> None:
+    def __init__(self, pq: ModuleType, client: str = "psycopg") -> None:
         self.version: int = pq.version()
         if self.version < OLDEST_LIBPQ:
-            raise _cannot_trace(f"libpq {describe(self.version)}", f"libpq {describe(OLDEST_LIBPQ)} or newer")
+            raise _cannot_trace(f"libpq {describe(self.version)}", f"libpq {describe(OLDEST_LIBPQ)} or newer", client)
         library = _library(pq)
         try:
             found = library.PQlibVersion()
@@ -57,13 +60,16 @@ class Libpq:
             self._untrace = library.PQuntrace
             self._flags = library.PQsetTraceFlags
         except AttributeError as missing:
-            raise _cannot_trace(f"a libpq without {missing}", "one that exports its trace functions") from missing
+            raise _cannot_trace(
+                f"a libpq without {missing}", "one that exports its trace functions", client
+            ) from missing
         if found != self.version:
-            raise _cannot_trace(f"libpq {describe(found)} beside psycopg's {describe(self.version)}", "the same one")
+            beside = f"libpq {describe(found)} beside {client}'s {describe(self.version)}"
+            raise _cannot_trace(beside, "the same one", client)
         self._trace.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
         self._untrace.argtypes = [ctypes.c_void_p]
         self._flags.argtypes = [ctypes.c_void_p, ctypes.c_int]
-        self.memory = CMemory()
+        self.memory = CMemory(client)
 
     def trace(self, pgconn_ptr: int, text: TraceText) -> None:
         """Let this connection's messages be written to `text` from now on. Owner thread only."""
@@ -78,19 +84,21 @@ class Libpq:
 class CMemory:
     """The C library's memory streams. Raises TapError where it has none."""
 
-    def __init__(self) -> None:
+    def __init__(self, client: str = "psycopg") -> None:
         c = ctypes.PyDLL(None)
         try:
             self.open_memstream = c.open_memstream
         except AttributeError as missing:
-            raise _cannot_trace(f"a C library without open_memstream ({sys.platform})", "one that has it") from missing
+            found = f"a C library without open_memstream ({sys.platform})"
+            raise _cannot_trace(found, "one that has it", client) from missing
         self.open_memstream.restype = ctypes.c_void_p
         self.open_memstream.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
         self.calloc = c.calloc
         self.calloc.restype = ctypes.c_void_p
         self.calloc.argtypes = [ctypes.c_size_t, ctypes.c_size_t]
         self.fflush, self.fclose, self.free = c.fflush, c.fclose, c.free
-        for function in (self.fflush, self.fclose, self.free):
+        self.flockfile, self.funlockfile = c.flockfile, c.funlockfile
+        for function in (self.fflush, self.fclose, self.free, self.flockfile, self.funlockfile):
             function.argtypes = [ctypes.c_void_p]
         self.fseeko = c.fseeko
         self.fseeko.argtypes = [ctypes.c_void_p, ctypes.c_long, ctypes.c_int]
@@ -105,9 +113,9 @@ class TraceText:
     more, when Python's own memory is gone.
     """
 
-    REWIND_BYTES: Final = 256 << 10
+    REWIND_BYTES: Final = 16 << 10
 
-    __slots__ = ("_address", "_cell", "_memory", "_read", "_size", "file")
+    __slots__ = ("_address", "_cell", "_fflush", "_memory", "_read", "_size", "_view", "_viewed", "file")
 
     def __init__(self, memory: CMemory) -> None:
         self._memory = memory
@@ -118,6 +126,9 @@ class TraceText:
             raise MemoryError("open_memstream failed")
         self._address = ctypes.c_size_t.from_address(self._cell)
         self._size = ctypes.c_size_t.from_address(self._cell + _POINTER)
+        self._fflush = memory.fflush
+        self._view: Any = b""
+        self._viewed = 0  # the address of the view: the C library moves what has outgrown its place
         self._read = 0
 
     @property
@@ -130,7 +141,10 @@ class TraceText:
         size = self._size.value
         if size == self._read:
             return b""
-        text = ctypes.string_at(self._address.value + self._read, size - self._read)
+        address = self._address.value
+        if address != self._viewed:
+            self._view, self._viewed = _ENDLESS.from_address(address), address
+        text: bytes = self._view[self._read : size]
         self._read = size
         return text
 
@@ -138,8 +152,20 @@ class TraceText:
         """What came since last asked. Owner thread only."""
         if self.file is None:
             return b""
-        self._memory.fflush(self.file)
+        self._fflush(self.file)
         return self.flushed()
+
+    def all_shared(self) -> bytes:
+        """What came since last asked, and rewinds. Any thread, one at a time: libpq is kept from writing meanwhile."""
+        if self.file is None:
+            return b""
+        self._memory.flockfile(self.file)
+        try:
+            text = self.all()
+            self.rewind_when_long()
+        finally:
+            self._memory.funlockfile(self.file)
+        return text
 
     def shows(self, message: bytes) -> bool:
         """Whether what libpq has flushed and nobody asked for yet names this message. Any thread."""
@@ -193,5 +219,5 @@ def _library(pq: ModuleType) -> Any:
     return ctypes.PyDLL(sys.modules[pq.PGconn.__module__].__file__)
 
 
-def _cannot_trace(found: str, needed: str) -> TapError:
-    return TapError(f"psycopg: libpq's message trace is not available: found {found}, needed {needed}; {PROXY}")
+def _cannot_trace(found: str, needed: str, client: str) -> TapError:
+    return TapError(f"{client}: libpq's message trace is not available: found {found}, needed {needed}; {PROXY}")

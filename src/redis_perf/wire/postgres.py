@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from redis_perf.conversation import Conversation
 from redis_perf.errors import ProtocolError
 from redis_perf.wire import ARRIVED, CLOSED, LOOKED, RECEIVED, SENT, SETTLED, Caller
@@ -13,15 +15,21 @@ __all__ = ["PostgresDialogue", "PostgresMeter"]
 
 
 class PostgresMeter:
-    """Reads one Postgres connection's bytes. `startup`: they are seen from the connection's first one on."""
+    """Reads one Postgres connection's bytes. `startup`: they are seen from the connection's first one on.
 
-    def __init__(self, conversation: Conversation, *, startup: bool = True) -> None:
+    `housekeeping`: the texts a driver sends on its own account, which are setup.
+    """
+
+    def __init__(
+        self, conversation: Conversation, *, startup: bool = True, housekeeping: Container[str] = frozenset()
+    ) -> None:
         self._conversation = conversation
+        self._housekeeping = housekeeping
         self._begin(startup=startup)
 
     def _begin(self, *, startup: bool) -> None:
         connection = self._conversation.connection
-        self._dialogue = PostgresDialogue(self._conversation)
+        self._dialogue = PostgresDialogue(self._conversation, self._housekeeping)
         self._waiting = False
         self._client = Messages(connection, "client", FROM_CLIENT, runs=b"d")
         self._server = Messages(connection, "server", FROM_SERVER, runs=b"Dd")

@@ -17,7 +17,7 @@ that executed something, outside a transaction block, without failing.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -60,10 +60,12 @@ class PostgresDialogue:
 
     `client` is called after `conversation.sent`, `server` after `conversation.received`; `looked` stays the meter's.
     A message is its type letter, or one of the names above for those that have none, and the beginning of its body.
+    Statements whose whole text is in `housekeeping` are the driver's own: setup, and preparing them too.
     """
 
-    def __init__(self, conversation: Conversation) -> None:
+    def __init__(self, conversation: Conversation, housekeeping: Container[str] = frozenset()) -> None:
         self._conversation = conversation
+        self._housekeeping = housekeeping
         self._due: deque[_Due] = deque()
         self._statements: dict[bytes, Statement] = {}
         self._portals: dict[bytes, Statement] = {}
@@ -86,7 +88,8 @@ class PostgresDialogue:
         match kind:
             case "Q":
                 self._streams = False
-                self._owe(_READY, statements(_text(body.partition(b"\0")[0])))
+                sql = _text(body.partition(b"\0")[0])
+                self._owe(_READY, statements(sql, housekeeping=sql in self._housekeeping))
             case "F":
                 self._owe(_READY, [FUNCTION_CALL])
             case "S":
@@ -106,7 +109,10 @@ class PostgresDialogue:
         second = rest.partition(b"\0")[0]
         match kind:
             case "P":
-                _remember(self._statements, first, statement(_text(second)))
+                own = (sql := _text(second)) in self._housekeeping
+                _remember(self._statements, first, statement(sql, housekeeping=own))
+                if own:
+                    self._conversation.serves("setup")
                 self._owe(_PARSED)
             case "B":
                 _remember(self._portals, first, self._statements.get(second, NOT_SEEN))

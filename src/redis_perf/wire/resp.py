@@ -94,7 +94,10 @@ class RespMeter:
 
     def _sent(self, at_ns: int, data: bytes, caller: Caller | None) -> None:
         self._state.waiting = False
-        self._conversation.sent(at_ns, len(data), caller)
+        if self._state.commands.unfinished:
+            self._conversation.continued(len(data))
+        else:
+            self._conversation.sent(at_ns, len(data), caller)
         for command in self._state.commands.feed(data):
             self._command(command)
 

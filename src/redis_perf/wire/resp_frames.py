@@ -89,6 +89,11 @@ class Commands(_Stream):
         self._argv: list[bytes] = []
         self._wanted = 0  # bytes of the argument in hand that will be kept
 
+    @property
+    def unfinished(self) -> bool:
+        """A command has begun that is not whole."""
+        return bool(self._rest or self._skip or self._missing)
+
     def feed(self, data: bytes) -> Iterator[Command]:
         """Raises ProtocolError."""
         data, position = self._rest + data if self._rest else data, 0

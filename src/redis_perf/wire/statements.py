@@ -26,17 +26,19 @@ FUNCTION_CALL: Final = Statement("FUNCTION CALL", "function call", "work")
 
 
 @lru_cache(maxsize=512)
-def statement(sql: str) -> Statement:
-    """One statement's text."""
+def statement(sql: str, *, housekeeping: bool = False) -> Statement:
+    """One statement's text. `housekeeping`: its driver sends it on its own account."""
     shape, verb = sql_shape(sql), sql_verb(sql)
+    if housekeeping:
+        return Statement(verb, shape, "setup")
     return Statement(verb, shape, _purpose(verb, " ".join(sql.upper().rstrip(" ;\n").split()[:2])))
 
 
-def statements(sql: str) -> list[Statement]:
+def statements(sql: str, *, housekeeping: bool = False) -> list[Statement]:
     """What a query string executes, in order: none if it is empty."""
     if ";" not in sql.rstrip("; \n") and sql_verb(sql):
-        return [statement(sql)]
-    return [statement(text) for text in split_statements(sql)]
+        return [statement(sql, housekeeping=housekeeping)]
+    return [statement(text, housekeeping=housekeeping) for text in split_statements(sql)]
 
 
 def _purpose(verb: str, beginning: str) -> Purpose:

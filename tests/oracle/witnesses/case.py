@@ -46,6 +46,7 @@ class Case:
     """`counters`: the server counts the same operations as a client does (not so inside Lua, for example).
 
     `own_commits` are transactions the server commits here of its own accord, beside those the client asked for.
+    `unseen` are round trips the tap is known not to see, and says so (the handshake of psycopg2).
     `twin` names the case that makes the same calls to a real server. `needs` names a feature of the run (`"tls"`,
     `"cluster"`) or a module; without it the case is skipped.
     """
@@ -62,6 +63,7 @@ class Case:
     latencies_ms: tuple[int, int]
     twin: str
     own_commits: int
+    unseen: int
     note: str
 
 
@@ -80,6 +82,7 @@ def case(
     latencies_ms: tuple[int, int] = (20, 160),
     twin: str = "",
     own_commits: int = 0,
+    unseen: int = 0,
     note: str = "",
 ) -> Callable[[Callable[[At], Any]], Callable[[At], Any]]:
     """Register a function as the case of its own name."""
@@ -87,6 +90,7 @@ def case(
     def register(run: Callable[[At], Any]) -> Callable[[At], Any]:
         name = run.__name__
         assert name not in CASES, f"two cases are called {name}"
+        unheard = f"the tap does not see the handshake: {unseen} more" if unseen else ""
         CASES[name] = Case(
             name,
             store,
@@ -100,7 +104,8 @@ def case(
             latencies_ms,
             twin,
             own_commits,
-            note,
+            unseen,
+            note or unheard,
         )
         return run
 

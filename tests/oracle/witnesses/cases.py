@@ -31,7 +31,7 @@ from redis_perf.trace import StoreTrace
 
 MODULES = (
     "redis_connection_cases", "redis_cases", "redis_asyncio_cases", "valkey_cases", "fakeredis_cases",
-    "postgres_cases", "postgres_asyncio_cases",
+    "postgres_cases", "postgres_asyncio_cases", "asyncpg_cases", "psycopg2_cases", "sqlalchemy_cases",
 )  # fmt: skip
 for module in MODULES:
     importlib.import_module(module)
@@ -144,6 +144,7 @@ def listed() -> list[dict[str, Any]]:
         "latencies_ms",
         "twin",
         "own_commits",
+        "unseen",
         "note",
     )
     return [{key: getattr(case, key) for key in keys} | {"missing": missing(case)} for case in CASES.values()]

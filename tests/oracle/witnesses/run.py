@@ -33,7 +33,10 @@ from redis_perf import ServerUnavailable
 HERE = Path(__file__).parent
 CASES = str(HERE / "cases.py")
 SIDE_BY_SIDE = 8
-PACKAGES = ("redis", "hiredis", "valkey", "fakeredis", "psycopg", "psycopg-binary", "psycopg-pool", "uvloop")
+PACKAGES = (
+    "redis", "hiredis", "valkey", "fakeredis", "psycopg", "psycopg-binary", "psycopg-pool", "uvloop",
+    "asyncpg", "psycopg2-binary", "SQLAlchemy",
+)  # fmt: skip
 
 Result = dict[str, Any]
 

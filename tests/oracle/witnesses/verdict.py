@@ -14,7 +14,7 @@ def disagreements(case: dict[str, Any]) -> list[str]:
         return [case["error"]]
     found = [f"the tap could not read on: {problem}" for problem in case["problems"]]
     witness = "turns at the delay pipe" if case["witness"] == TURNS else case["witness"]
-    found += differ("round trips", case["round_trips"], witness, case["says"])
+    found += differ("round trips", case["round_trips"] + case["unseen"], witness, case["says"])
     found += differ("TCP connects", case["connects"], witness, case["says_connects"])
     if case["slope"] is not None and not slope.agrees(case["slope"], case["depth"]):
         found.append(f"depth without connects: tap {case['depth']}, slope {case['slope']}")

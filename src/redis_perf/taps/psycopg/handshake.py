@@ -12,11 +12,10 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Generator
-from time import monotonic_ns
 from types import FunctionType, ModuleType
 from typing import Any, Final
 
-from redis_perf.recorder import Recorder
+from redis_perf.recorder import Recorder, now_ns
 from redis_perf.site import caller
 from redis_perf.taps.psycopg.stream import Stream, is_tcp, open_log, server_of
 from redis_perf.trace import Answer, Operation, RoundTrip, Site
@@ -53,7 +52,7 @@ class Handshake:
         self._recorder = recorder
         self._attach = attach
         self._caller: Caller = caller(2)
-        self._started_ns = self._resumed_ns = monotonic_ns()
+        self._started_ns = self._resumed_ns = now_ns()
         self._ready_ns: int | None = None  # first resumption after what was sent last
         self._waited = self._spoke = self._asks_tls = self._tls = False
         self._pgconn: Any = None
@@ -94,14 +93,14 @@ class Handshake:
 
     def _resumed(self, ready: Any) -> None:
         if ready:
-            self._resumed_ns = monotonic_ns()
+            self._resumed_ns = now_ns()
             self._ready_ns = self._ready_ns or self._resumed_ns
 
     def _note(self) -> None:
         """Log what was said since the last step: libpq waits for the server now, or is done."""
         if self._stream is None or not (text := self._stream.text.all()):
             return
-        ready_ns = self._ready_ns or monotonic_ns()
+        ready_ns = self._ready_ns or now_ns()
         if not self._spoke:
             self._spoke = True
             self._open(self._stream, opened_ns=self._started_ns)
@@ -112,7 +111,7 @@ class Handshake:
         self._log(self._stream, text, ready_ns)
 
     def _log(self, stream: Stream, text: bytes, ready_ns: int) -> None:
-        ours, at_ns = text.startswith(b"F"), monotonic_ns()
+        ours, at_ns = text.startswith(b"F"), now_ns()
         if self._asks_tls:  # the answer was there when the socket was ready, before the TLS handshake
             if ours:  # libpq before 17 does not trace the letter
                 stream.log.append((ready_ns, SETTLED, Settled(received_bytes=1).data, None))
@@ -129,13 +128,13 @@ class Handshake:
             return
         self._note()
         if self._spoke and "FATAL:" in str(error):  # the server's answer, which libpq before 18 does not trace
-            self._stream.log.append((monotonic_ns(), SETTLED, Settled(failed=True).data, None))
+            self._stream.log.append((now_ns(), SETTLED, Settled(failed=True).data, None))
         if not self._spoke:
             self._open(self._stream, opened_ns=None)
             refused = os.strerror(errno.ECONNREFUSED) in str(error)
             if refused or self._waited:
                 answer: Answer = "complete" if refused else "lost"
-                self._emit(self._stream, "CONNECT", self._started_ns, monotonic_ns(), failed=True, answer=answer)
+                self._emit(self._stream, "CONNECT", self._started_ns, now_ns(), failed=True, answer=answer)
         self._stream.lock.release()
         self._stream.release()
         self._stream.hang_up()

@@ -83,9 +83,11 @@ def _answered(original: Any, connections: Connections) -> Any:
 
 
 def _wait(original: Any, connections: Connections) -> Any:
+    entered = connections.entered
+
     @functools.wraps(original)
     def wait(connection: Any, *args: Any, **options: Any) -> Any:
-        stream = connections.entered(connection)
+        stream = entered(connection)
         if stream is None:
             return original(connection, *args, **options)
         try:
@@ -97,9 +99,11 @@ def _wait(original: Any, connections: Connections) -> Any:
 
 
 def _wait_async(original: Any, connections: Connections) -> Any:
+    entered = connections.entered
+
     @functools.wraps(original)
     async def wait(connection: Any, *args: Any, **options: Any) -> Any:
-        stream = connections.entered(connection)
+        stream = entered(connection)
         if stream is None:
             return await original(connection, *args, **options)
         try:

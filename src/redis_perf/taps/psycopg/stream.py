@@ -16,11 +16,10 @@ import threading
 import weakref
 from array import array
 from collections.abc import Callable, Generator
-from time import monotonic_ns
 from typing import Any, Final
 
-from redis_perf.recorder import Log, Recorder
-from redis_perf.site import caller
+from redis_perf.recorder import Log, Recorder, now_ns
+from redis_perf.site import Trail, caller
 from redis_perf.taps.libpq import Libpq, TcpBytes, TraceText
 from redis_perf.wire import RECEIVED, SENT, SETTLED, Caller
 from redis_perf.wire.libpq_trace import LibpqTraceMeter
@@ -69,7 +68,7 @@ class Stream:
 
     __slots__ = (
         "_asked", "_at_ns", "_caller", "_consumed", "_failed", "_fresh", "_kernel", "_libpq", "_waiting_bytes",
-        "leaving", "lock", "log", "lost", "paused", "pgconn", "text",
+        "leaving", "lock", "log", "lost", "paused", "pgconn", "text", "trail",
     )  # fmt: skip
 
     log: Log
@@ -87,6 +86,7 @@ class Stream:
         self.lost = False
         self.leaving = False
         self.paused = False
+        self.trail = Trail()
         self.lock = threading.Lock()
         self.text = TraceText(libpq.memory)
         self.pgconn = weakref.ref(pgconn, lambda _: gone(self))
@@ -94,9 +94,9 @@ class Stream:
 
     def enter(self) -> bool:
         """A wait begins. False if there is one already (a second thread; psycopg itself will not have it)."""
-        if not self.lock.acquire(blocking=False):
+        if not self.lock.acquire(False):
             return False
-        self._at_ns = monotonic_ns()
+        self._at_ns = now_ns()
         self._caller = None
         return True
 
@@ -135,7 +135,7 @@ class Stream:
     def release(self) -> None:
         """Let go of the connection and free the trace, now or at the end of the wait that is under way."""
         self.leaving = True
-        if not self.lock.acquire(blocking=False):
+        if not self.lock.acquire(False):
             return
         pgconn = self.pgconn()
         if pgconn is not None and pgconn.pgconn_ptr is not None:
@@ -149,7 +149,7 @@ class Stream:
         """libpq has let go: take the last words and free the memory."""
         rest = self.text.all()
         if rest and self.known:
-            self.log.append((monotonic_ns(), SENT, rest, None))
+            self.log.append((now_ns(), SENT, rest, None))
         self.text.close()
 
     def hang_up(self) -> None:
@@ -172,31 +172,33 @@ class Stream:
         text = self.text.flushed()
         if text:
             if self._caller is None:
-                self._caller = caller(3)
+                self._caller = caller(3, self.trail)
             self._asked, self._fresh = text, True
-            self._at_ns = at_ns = monotonic_ns()
+            self._at_ns = at_ns = now_ns()
             self.log.append((at_ns, SENT, text, self._caller))
 
     def _note_received(self) -> None:
         text = self.text.all()
         if text:
-            self._at_ns = at_ns = monotonic_ns()
+            self._at_ns = at_ns = now_ns()
             self.log.append((at_ns, RECEIVED, text, None))
             self.log.grew(len(text))
 
     def _catch_up(self) -> None:
         """What the generators of pipelines and COPY sent and received, which are not followed step by step."""
         text = self.text.all()
+        self.text.rewind_when_long()
+        if not text:
+            return
         if text.startswith(b"F"):
             # Where to cut only decides which time the pieces get; the meter joins a message cut in two.
             sent, separator, text = text.partition(b"\nB\t")
-            self.log.append((self._at_ns, SENT, sent + separator[:1], self._caller or caller(3)))
+            self.log.append((self._at_ns, SENT, sent + separator[:1], self._caller or caller(3, self.trail)))
             self._asked, self._fresh = sent, True
             text = separator[1:] + text
         if text:
-            self.log.append((monotonic_ns(), RECEIVED, text, None))
+            self.log.append((now_ns(), RECEIVED, text, None))
             self.log.grew(len(text))
-        self.text.rewind_when_long()
 
     def _about_to_read(self, pgconn: Any) -> None:
         fresh, self._fresh = self._fresh, False
@@ -224,7 +226,7 @@ class Stream:
             taken = self._taken(pgconn)
             unseen = None if taken is None or self._consumed is None else taken - self._consumed
             settled = Settled(unseen, _READY_FOR_QUERY[status], self._failed)
-            self.log.append((monotonic_ns(), SETTLED, settled.data, None))
+            self.log.append((now_ns(), SETTLED, settled.data, None))
 
     def _note_failure(self, answer: Any) -> None:
         """`answer` is a result, none, or a list of them."""

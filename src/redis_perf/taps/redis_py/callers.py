@@ -8,7 +8,7 @@ from inspect import unwrap
 from types import CodeType
 from typing import Any
 
-from redis_perf.site import caller, user_line
+from redis_perf.site import Trail, caller
 from redis_perf.wire import Caller
 
 
@@ -20,25 +20,25 @@ class Callers:
     """
 
     def __init__(self) -> None:
-        self._lines: dict[int, tuple[CodeType | None, int]] = {}
+        self._makers: dict[int, Caller] = {}
         self._noted: list[CodeType] = []
 
     def noting(self, make: Any) -> Any:
         """`make`, which makes coroutines, with a note of who called it."""
         self._noted.append(unwrap(make).__code__)
-        lines = self._lines
+        makers, trail = self._makers, Trail()
 
         @wraps(make)
         def noted(*args: Any, **options: Any) -> Any:
             coroutine = make(*args, **options)
-            lines[id(coroutine)] = user_line(1)
+            makers[id(coroutine)] = caller(2, trail)
             return coroutine
 
         return noted
 
-    def here(self) -> Caller:
+    def here(self, trail: Trail | None = None) -> Caller:
         """Who is on the stack, else who made the coroutine that this task runs."""
-        who = caller(2)
+        who = caller(3, trail)
         return who if who.code is not None else self._maker(who)
 
     def _maker(self, who: Caller) -> Caller:
@@ -49,4 +49,5 @@ class Callers:
         coroutine = task.get_coro() if task is not None else None
         if getattr(coroutine, "cr_code", None) not in self._noted:
             return who
-        return Caller(*self._lines.get(id(coroutine), (None, 0)), who.lane)
+        maker = self._makers.get(id(coroutine), who)
+        return Caller(maker.code, maker.line, who.lane)

@@ -12,18 +12,19 @@ from collections.abc import Callable
 from typing import Any
 
 from redis_perf.recorder import Log
-from redis_perf.site import Anchors
+from redis_perf.site import Trail
 from redis_perf.wire import Caller
 
 
 class Listener:
     """One connection's log, and what the hot path has to know of it."""
 
-    __slots__ = ("anchors", "append", "connector", "grew", "keys", "log", "may_open", "parked")
+    __slots__ = ("append", "connector", "events", "grew", "keys", "log", "may_open", "parked", "trail")
 
     def __init__(self, log: Log, connector: Caller | None) -> None:
         self.log = log
         self.append = log.append
+        self.events = log.events
         self.grew = log.grew
         self.may_open = True
         """The client has read since it last sent: the next send may open a round trip, so note who sends."""
@@ -31,7 +32,7 @@ class Listener:
         """Who is about to send, noted before the client hands the write to another task."""
         self.connector = connector
         """Who opened the connection: the best answer for what is sent where no user's line is on the stack."""
-        self.anchors: Anchors = {}
+        self.trail = Trail()
         self.keys: list[int] = []
         """The ids of the objects listened to: a writer and its reader, say."""
 

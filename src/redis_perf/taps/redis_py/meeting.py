@@ -6,21 +6,21 @@ other; asyncio does both in one call, whose whole time is booked on the connect.
 
 from __future__ import annotations
 
-import socket
+import _socket
 import ssl
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from time import monotonic_ns
 from typing import Any, NamedTuple
 
 from redis_perf.conversation import Conversation
-from redis_perf.recorder import Recorder
+from redis_perf.recorder import Log, Recorder, now_ns
 from redis_perf.taps.redis_py import transports
 from redis_perf.taps.redis_py.callers import Callers
 from redis_perf.taps.redis_py.listening import Listener, Swaps
+from redis_perf.taps.unheard import unheard, used
 from redis_perf.trace import Operation, RoundTrip, Site
 from redis_perf.wire import Caller
 from redis_perf.wire.resp import RespMeter
@@ -45,12 +45,13 @@ class Meeting:
         self.callers = Callers()
         self._recorder = recorder
         self._tap = tap
+        self._unheard: weakref.WeakKeyDictionary[Any, Log] = weakref.WeakKeyDictionary()
         self._connects: weakref.WeakKeyDictionary[Any, tuple[int, int]] = weakref.WeakKeyDictionary()
 
     @contextmanager
     def connecting(self, connection: Any) -> Iterator[None]:
         """Time the connect in this block. One that is refused was a round trip too, of no connection."""
-        began_ns = monotonic_ns()
+        began_ns = now_ns()
         self._connects[connection] = (began_ns, 0)
         try:
             yield
@@ -59,16 +60,21 @@ class Meeting:
                 self._refused(connection, began_ns)
             raise
         if connection in self._connects:  # asyncio has stored its writer by now, and been met
-            self._connects[connection] = (began_ns, monotonic_ns())
+            self._connects[connection] = (began_ns, now_ns())
 
     def meet_socket(self, connection: Any, sock: Any, *, opened: bool) -> None:
-        """`connection` keeps this socket, or what fakeredis has for one."""
-        if isinstance(sock, socket.socket):
+        """`connection` keeps this socket, or what fakeredis has for one.
+
+        The C base class is asked for: tests put something else in the place of `socket.socket`.
+        """
+        if isinstance(sock, _socket.socket):
             peer = _peer(sock)
             opening = self._opening(connection, peer, tls=isinstance(sock, ssl.SSLSocket)) if opened else None
             self.swaps.swap(sock, self._listener(connection, peer, opening), transports.listening_socket)
         elif hasattr(sock, "put_response"):
             self._meet_fake(connection, sock, None, opened=opened)
+        else:
+            self._meet_unknown(connection, sock)
 
     def meet_writer(self, connection: Any, writer: Any, *, opened: bool) -> None:
         """`connection` keeps this asyncio stream, or what fakeredis has for one, and has its reader already."""
@@ -81,6 +87,8 @@ class Meeting:
             self.swaps.swap(connection._reader, listener, transports.listening_reader)
         elif hasattr(getattr(writer, "_socket", None), "put_response"):
             self._meet_fake(connection, writer._socket, writer, opened=opened)
+        else:
+            self._meet_unknown(connection, writer)
 
     def leave(self, transport: Any) -> None:
         """The connection let go of it."""
@@ -90,7 +98,7 @@ class Meeting:
             listener.log.close()
 
     def _meet_fake(self, connection: Any, fake: Any, writer: Any, *, opened: bool) -> None:
-        now = monotonic_ns()
+        now = now_ns()
         opening = Opening(now, now, tcp=False, tls=False) if opened else None
         listener = self._listener(connection, None, opening)
         self.swaps.swap(fake, listener, transports.listening_fake)
@@ -98,8 +106,18 @@ class Meeting:
         if writer is not None:
             self.swaps.swap(writer, listener, transports.marked)
 
+    def _meet_unknown(self, connection: Any, transport: Any) -> None:
+        """What cannot be listened to is a problem wherever it is used."""
+        log = self._unheard.get(connection)
+        if log is None:
+            kind = f"{type(transport).__module__}.{type(transport).__qualname__}"
+            why = f"keeps a {kind} for its socket, which cannot be listened to: count it with another kind of socket"
+            log = unheard(self._recorder, self._tap, _address(connection, None), connection, why, store="redis")
+            self._unheard[connection] = log
+        used(log)
+
     def _opening(self, connection: Any, peer: Any, *, tls: bool) -> Opening:
-        now = monotonic_ns()
+        now = now_ns()
         began_ns, connected_ns = self._connects.pop(connection, (now, now))  # not timed: its own _connect
         return Opening(began_ns, connected_ns or now, tcp=isinstance(peer, tuple), tls=tls)
 
@@ -124,12 +142,12 @@ class Meeting:
         if opening.tcp:
             self._recorder.emit(_setup(conversation, who, "CONNECT", opening.began_ns, opening.connected_ns, 0))
         if opening.tls:
-            self._recorder.emit(_setup(conversation, who, "TLS", opening.connected_ns, monotonic_ns(), None))
+            self._recorder.emit(_setup(conversation, who, "TLS", opening.connected_ns, now_ns(), None))
 
     def _refused(self, connection: Any, began_ns: int) -> None:
         nowhere = Conversation("redis", NO_CONNECTION, self._recorder.emit, server=_address(connection, None))
         nowhere.name = getattr(connection, "_redis_perf_name", None)
-        trip = _setup(nowhere, self.callers.here(), "CONNECT", began_ns, monotonic_ns(), 0)
+        trip = _setup(nowhere, self.callers.here(), "CONNECT", began_ns, now_ns(), 0)
         self._recorder.emit(replace(trip, operations=(Operation("CONNECT", "CONNECT", failed=True),)))
 
 
@@ -153,11 +171,11 @@ def _setup(
     )
 
 
-def _peer(sock: socket.socket) -> Any:
+def _peer(sock: _socket.socket) -> Any:
     try:
         return sock.getpeername()
     except OSError:  # the peer has gone already
-        return (None, None) if sock.family in (socket.AF_INET, socket.AF_INET6) else None
+        return (None, None) if sock.family in (_socket.AF_INET, _socket.AF_INET6) else None
 
 
 def _address(connection: Any, peer: Any) -> str | None:

@@ -115,15 +115,13 @@ class Patches:
         """Note who sends at the entry: the write may run in another task, with the caller off its stack."""
         send: Any = self._find(owner, "send_packed_command")
         writer_of: Any = self._find(owner, "_writer").__get__
-        listeners, callers = self._meeting.swaps.listeners, self._meeting.callers
+        listener_of, here = self._meeting.swaps.listeners.get, self._meeting.callers.here
 
         @wraps(send)
-        def send_packed_command(
-            connection: Any, command: Any, check_health: bool = True, *, _of: Any = listeners.get
-        ) -> Any:
-            listener = _of(id(writer_of(connection)))
+        def send_packed_command(connection: Any, command: Any, check_health: bool = True) -> Any:
+            listener = listener_of(id(writer_of(connection)))
             if listener is not None and listener.may_open:
-                listener.parked = callers.here()
+                listener.parked = here(listener.trail)
             return send(connection, command, check_health)
 
         self._set(owner, "send_packed_command", send_packed_command)
@@ -159,7 +157,7 @@ class Patches:
         name, package = self._library.name, self._library.package
         return TapError(
             f"{name} {self._version} has no {what}, so its traffic cannot be counted "
-            f"(tested with {self._library.tested}). Install a tested version of {package}, or record without it"
+            f"(tested with {self._library.tested}). Install a tested version of {package}"
         )
 
     def _set(self, owner: type, name: str, value: Any) -> None:

@@ -1,64 +1,60 @@
 """The classes that log: blocking sockets, asyncio streams, fakeredis. Hot path: nothing is parsed here.
 
-What a method needs is bound as default arguments; a lookup of a global costs more.
+What a method needs is bound in its closure; a lookup of a global or an attribute costs more.
 """
 
 from __future__ import annotations
 
-from time import monotonic_ns
 from typing import Any
 
+from redis_perf.recorder import READ_EARLY_EVENTS, now_ns
 from redis_perf.site import caller
 from redis_perf.taps.redis_py.listening import Listener, Listeners, subclass
 from redis_perf.taps.redis_py.replies import stand_in
 from redis_perf.wire import ARRIVED, LOOKED, RECEIVED, REPLIED, SENT
 
-SMALL_BYTES = 4096
-"""Less is quicker copied twice than through a view; a smaller send is not counted before the reply that follows it."""
+SMALL_BYTES = 1024
+"""Less is quicker copied twice than through a view, and too little for the log to be told of its growth each time."""
 
 
 def listening_socket(plain: Any, listeners: Listeners) -> type:
     """For `socket.socket`, `ssl.SSLSocket` and whatever else is one."""
+    listener_of, now, send, receive_into, receive = (
+        listeners.get, now_ns, plain.sendall, plain.recv_into, plain.recv,
+    )  # fmt: skip
 
-    def sendall(
-        self: Any, data: Any, flags: int = 0, *, _of: Any = listeners.get, _now: Any = monotonic_ns,
-        _send: Any = plain.sendall, _caller: Any = caller,
-    ) -> None:  # fmt: skip
-        listener = _of(id(self))
+    def sendall(self: Any, data: Any, flags: int = 0) -> None:
+        listener = listener_of(id(self))
         if listener is not None:
             sent = data if type(data) is bytes else bytes(data)
             if listener.may_open:
                 listener.may_open = False
-                who = _caller(1, listener.anchors)
-                listener.append((_now(), SENT, sent, who))
+                who = caller(2, listener.trail)
+                listener.append((now(), SENT, sent, who))
             else:
-                listener.append((_now(), SENT, sent, None))
-            if len(sent) > SMALL_BYTES:
+                listener.append((now(), SENT, sent, None))
+            if len(sent) > SMALL_BYTES or len(listener.events) > READ_EARLY_EVENTS:
                 listener.grew(len(sent))
-        return _send(self, data, flags)  # type: ignore[no-any-return]
+        send(self, data, flags)
 
-    def recv_into(
-        self: Any, buffer: Any, nbytes: int = 0, flags: int = 0, *, _of: Any = listeners.get, _now: Any = monotonic_ns,
-        _receive: Any = plain.recv_into,
-    ) -> int:  # fmt: skip
-        listener = _of(id(self))
-        size: int = _receive(self, buffer, nbytes, flags)
+    def recv_into(self: Any, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        size: int = receive_into(self, buffer, nbytes, flags)
+        listener = listener_of(id(self))
         if size and not flags and listener is not None:
             listener.may_open = True
-            received = bytes(buffer[:size] if size < SMALL_BYTES else memoryview(buffer)[:size])
-            listener.append((_now(), RECEIVED, received, None))
-            listener.grew(size)
+            if size < SMALL_BYTES:
+                listener.append((now(), RECEIVED, bytes(buffer[:size]), None))
+            else:
+                listener.append((now(), RECEIVED, bytes(memoryview(buffer)[:size]), None))
+                listener.grew(size)
         return size
 
-    def recv(
-        self: Any, size: int, flags: int = 0, *, _of: Any = listeners.get, _now: Any = monotonic_ns,
-        _receive: Any = plain.recv,
-    ) -> bytes:  # fmt: skip
-        listener = _of(id(self))
-        data: bytes = _receive(self, size, flags)
+    def recv(self: Any, size: int, flags: int = 0) -> bytes:
+        data: bytes = receive(self, size, flags)
+        listener = listener_of(id(self))
         if data and not flags and listener is not None:  # with flags it is a pool's look whether the peer is there
             listener.may_open = True
-            listener.append((_now(), RECEIVED, data, None))
+            listener.append((now(), RECEIVED, data, None))
             listener.grew(len(data))
         return data
 
@@ -67,18 +63,18 @@ def listening_socket(plain: Any, listeners: Listeners) -> type:
 
 def listening_writer(plain: Any, listeners: Listeners) -> type:
     """For `asyncio.StreamWriter`: redis-py writes with `writelines` only."""
+    listener_of, now, write = listeners.get, now_ns, plain.writelines
 
-    def writelines(
-        self: Any, data: Any, _of: Any = listeners.get, _now: Any = monotonic_ns, _write: Any = plain.writelines
-    ) -> None:
-        listener = _of(id(self))
+    def writelines(self: Any, data: Any) -> None:
+        listener = listener_of(id(self))
         if listener is not None:
             data = list(data)
             sent = data[0] if len(data) == 1 and type(data[0]) is bytes else b"".join(data)
-            listener.append((_now(), SENT, sent, _sender(listener) if listener.may_open else None))
+            listener.append((now(), SENT, sent, _sender(listener) if listener.may_open else None))
             listener.may_open = False
-            listener.grew(len(sent))
-        return _write(self, data)  # type: ignore[no-any-return]
+            if len(sent) > SMALL_BYTES or len(listener.events) > READ_EARLY_EVENTS:
+                listener.grew(len(sent))
+        write(self, data)
 
     return subclass(plain, writelines=writelines)
 
@@ -88,29 +84,29 @@ def _sender(listener: Listener) -> Any:
     parked, listener.parked = listener.parked, None
     if parked is not None:
         return parked
-    here = caller(2)
+    here = caller(3, listener.trail)
     return here if here.code is not None or listener.connector is None else listener.connector
 
 
 def listening_reader(plain: Any, listeners: Listeners) -> type:
     """For `asyncio.StreamReader`: bytes arrive in `feed_data`, the client looks with `read*`."""
+    listener_of, now, feed = listeners.get, now_ns, plain.feed_data
 
-    def feed_data(
-        self: Any, data: Any, _of: Any = listeners.get, _now: Any = monotonic_ns, _feed: Any = plain.feed_data
-    ) -> None:
-        listener = _of(id(self))
+    def feed_data(self: Any, data: Any) -> None:
+        listener = listener_of(id(self))
         if listener is not None:
-            listener.append((_now(), ARRIVED, bytes(data), None))
-            listener.grew(len(data))
-        return _feed(self, data)  # type: ignore[no-any-return]
+            listener.append((now(), ARRIVED, bytes(data), None))
+            if len(data) > SMALL_BYTES:
+                listener.grew(len(data))
+        feed(self, data)
 
     def looking(read: Any) -> Any:
-        def look(self: Any, *args: Any, _of: Any = listeners.get, _now: Any = monotonic_ns, _read: Any = read) -> Any:
-            listener = _of(id(self))
+        def look(self: Any, *args: Any) -> Any:
+            listener = listener_of(id(self))
             if listener is not None:
                 listener.may_open = True
-                listener.append((_now(), LOOKED, b"", None))
-            return _read(self, *args)
+                listener.append((now(), LOOKED, b"", None))
+            return read(self, *args)
 
         return look
 
@@ -125,7 +121,7 @@ def listening_fake(plain: Any, listeners: Listeners) -> type:
         listener = listeners.get(id(self))
         if listener is not None:
             sent = data.encode() if isinstance(data, str) else bytes(data)
-            listener.append((monotonic_ns(), SENT, sent, _sender(listener) if listener.may_open else None))
+            listener.append((now_ns(), SENT, sent, _sender(listener) if listener.may_open else None))
             listener.may_open = False
             listener.grew(len(sent))
         return plain.sendall(self, data)
@@ -133,7 +129,7 @@ def listening_fake(plain: Any, listeners: Listeners) -> type:
     def put_response(self: Any, reply: Any) -> Any:
         listener = listeners.get(id(self))
         if listener is not None:
-            listener.append((monotonic_ns(), REPLIED, stand_in(reply, subscribed=self._pubsub > 0), None))
+            listener.append((now_ns(), REPLIED, stand_in(reply, subscribed=self._pubsub > 0), None))
             listener.grew(0)
         return plain.put_response(self, reply)
 
@@ -148,7 +144,7 @@ def listening_queue(plain: Any, listeners: Listeners) -> type:
             listener = listeners.get(id(self))
             if listener is not None:
                 listener.may_open = True
-                listener.append((monotonic_ns(), LOOKED, b"", None))
+                listener.append((now_ns(), LOOKED, b"", None))
             return get(self, *args, **options)
 
         return look

@@ -1,0 +1,138 @@
+"""What `run` and `proxy` have in common: which servers, the proxy before them, their names in the environment."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from redis_perf import ServerUnavailable, servers
+from redis_perf.commands import CommandError
+from redis_perf.proxy import DEFAULT_HOLD_NS, Proxy
+
+NONE: Final = "none"
+_UNITS_NS: Final = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
+VARIABLES: Final = {
+    "redis": {"REDIS_URL": "{redis}", "REDIS_HOST": "{redis.host}", "REDIS_PORT": "{redis.port}"},
+    "postgres": {
+        "DATABASE_URL": "{postgres}",
+        "PGHOST": "{postgres.host}",
+        "PGPORT": "{postgres.port}",
+        "PGUSER": "{postgres.user}",
+        "PGPASSWORD": "{postgres.password}",
+        "PGDATABASE": "{postgres.database}",
+    },
+}
+"""What a command is told of the servers it is to use; each other server NAME gets `NAME_URL`."""
+
+
+def add_arguments(parser: argparse.ArgumentParser, default: str) -> None:
+    choice = "a URL, embedded, system or none"
+    parser.add_argument("--redis", default=default, metavar="URL", help=f"{choice} (default {default})")
+    parser.add_argument("--postgres", default=default, metavar="URL", help=f"{choice} (default {default})")
+    parser.add_argument(
+        "--server",
+        action="append",
+        default=[],
+        type=_named,
+        metavar="NAME=URL",
+        help="one more server, counted under this name; may be given again",
+    )
+    parser.add_argument(
+        "--latency",
+        type=latency_ns,
+        default=DEFAULT_HOLD_NS,
+        metavar="TIME",
+        help="added to each reply: 2ms, 500us (default 1ms; with less counts may be too high, with 0 they are bounds)",
+    )
+
+
+def latency_ns(text: str) -> int:
+    """`2ms` as nanoseconds. Raises ArgumentTypeError."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ns|us|ms|s)", text)
+    if text != "0" and found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time: expected a number with a unit, such as 2ms, or 0")
+    return round(float(found[1]) * _UNITS_NS[found[2]]) if found else 0
+
+
+def _named(text: str) -> tuple[str, str]:
+    name, equals, url = text.partition("=")
+    if not equals or not re.fullmatch(r"[A-Za-z]\w*", name) or name in VARIABLES:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected NAME=URL, as streams=redis://127.0.0.1:6380/0")
+    return name, url
+
+
+@contextmanager
+def proxied(arguments: argparse.Namespace, at: Mapping[str, tuple[str, int]] | None = None) -> Iterator[Proxy]:
+    """The proxy before the servers asked for; those of our own are started. Raises CommandError."""
+    with ExitStack() as stack:
+        try:
+            urls = dict(_started(arguments, stack)) | dict(arguments.server)
+            if not urls:
+                raise CommandError("no server given: expected --redis URL, --postgres URL or --server NAME=URL")
+            proxy = stack.enter_context(Proxy(latency_ns=arguments.latency, at=at, upstreams=urls))
+        except ServerUnavailable as error:
+            raise CommandError(str(error)) from error
+        yield proxy
+
+
+def _started(arguments: argparse.Namespace, stack: ExitStack) -> Iterator[tuple[str, str]]:
+    if arguments.redis != NONE:
+        redis = servers.redis(arguments.redis)
+        stack.callback(redis.stop)
+        yield "redis", redis.url
+    if arguments.postgres != NONE:
+        postgres = servers.postgres(arguments.postgres)
+        stack.callback(postgres.stop)
+        yield "postgres", stack.enter_context(postgres.database())
+
+
+class Words(str):
+    """A URL whose parts can be named: `{postgres.user}`."""
+
+    @property
+    def host(self) -> str:
+        parts = urlsplit(self)
+        return unquote(parts.hostname or "") or _option(parts.query, "host") or unquote(parts.path)
+
+    @property
+    def port(self) -> str:
+        parts = urlsplit(self)
+        return str(parts.port or "") or _option(parts.query, "port")
+
+    @property
+    def user(self) -> str:
+        return unquote(urlsplit(self).username or "")
+
+    @property
+    def password(self) -> str:
+        return unquote(urlsplit(self).password or "")
+
+    @property
+    def database(self) -> str:
+        return unquote(urlsplit(self).path.lstrip("/"))
+
+
+def _option(query: str, name: str) -> str:
+    return next((unquote(item.partition("=")[2]) for item in query.split("&") if item.partition("=")[0] == name), "")
+
+
+def environment(proxy: Proxy, extra: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """The variables to set: the usual ones, then `extra`, which may name any of them. Raises CommandError."""
+    urls = {name: Words(proxy.url(name)) for name in proxy.names}
+    templates: dict[str, str] = {}
+    for name in urls:
+        templates |= VARIABLES.get(name, {f"{name.upper()}_URL": f"{{{name}}}"})
+    found: dict[str, str] = {}
+    for variable, template in [*templates.items(), *extra]:
+        try:
+            found[variable] = template.format(**urls)
+        except (KeyError, AttributeError, IndexError, ValueError) as error:
+            raise CommandError(
+                f"--env {variable}={template}: no such value ({error}); there are "
+                f"{', '.join(f'{{{name}}}' for name in urls)}, each with .host .port .user .password .database"
+            ) from error
+    return {variable: value for variable, value in found.items() if value}
