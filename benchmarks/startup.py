@@ -47,6 +47,8 @@ def _processor_s() -> float:
 
 
 def main(pairs: int) -> None:
+    if hasattr(os, "sched_setaffinity"):  # the runs inherit it: one processor, not now this and now that
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         (directory / "nothing.py").touch()

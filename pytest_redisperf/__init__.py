@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pytest_redisperf.async_clients import AsyncPostgres
+    from pytest_redisperf.proxied import Proxied
     from pytest_redisperf.spending import RedisPerf, Spending
 
-__all__ = ["AsyncPostgres", "RedisPerf", "Spending"]
+__all__ = ["AsyncPostgres", "Proxied", "RedisPerf", "Spending"]
 
 
 def __getattr__(name: str) -> object:
@@ -24,4 +25,8 @@ def __getattr__(name: str) -> object:
         from pytest_redisperf.async_clients import AsyncPostgres
 
         return AsyncPostgres
+    if name == "Proxied":
+        from pytest_redisperf.proxied import Proxied
+
+        return Proxied
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

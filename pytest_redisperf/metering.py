@@ -20,9 +20,9 @@ from pytest_redisperf.faults import OwnFaults
 from pytest_redisperf.options import Limits, Settings
 from pytest_redisperf.phase import STORES, Phase, operations, phase_of
 from pytest_redisperf.servers import OWN_CHILDREN
-from pytest_redisperf.spending import CALL
+from pytest_redisperf.spending import CALL, Record, recorder
 from pytest_redisperf.summary import Summary, header
-from redis_perf import BudgetExceeded, NothingMeasured, TapError, Trace, record
+from redis_perf import BudgetExceeded, NothingMeasured, TapError, Trace
 from redis_perf.budget import Budget, check
 from redis_perf.recording import tapped
 
@@ -40,11 +40,12 @@ class Metering:
         self._settings = settings
         self._running = ExitStack()
         self._default = _suite_budget(settings.budget)
+        self._record = recorder(config, settings)
 
     def start(self) -> None:
         """Put the taps in place. Raises UsageError when a client has not the hook points its tap needs."""
         try:
-            self._running.enter_context(tapped())
+            self._running.enter_context(tapped() if self._settings.tap == "clients" else nullcontext())
         except TapError as error:
             raise pytest.UsageError(f"redisperf: {error}") from error
         if self._settings.metered and not hasattr(self._config, "workerinput"):
@@ -65,26 +66,26 @@ class Metering:
             item.stash.setdefault(PHASES, {})
 
     def pytest_report_header(self) -> str:
-        with record() as nothing_yet:
+        with self._record() as nothing_yet:
             pass
         return header(nothing_yet.trace.taps, self._settings)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
         __tracebackhide__ = True
-        with _Recorded(item, "setup") if self._settings.metered else nullcontext():
+        with _Recorded(item, "setup", self._record) if self._settings.metered else nullcontext():
             return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
         __tracebackhide__ = True
-        with _Recorded(item, "teardown") if self._settings.metered else nullcontext():
+        with _Recorded(item, "teardown", self._record) if self._settings.metered else nullcontext():
             return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
         __tracebackhide__ = True
-        with _Recorded(item, "call") if self._call_matters(item) else nullcontext():
+        with _Recorded(item, "call", self._record) if self._call_matters(item) else nullcontext():
             result = yield
         if CALL in item.stash and not getattr(item, "_excinfo", None):  # where unittest keeps a test's failure
             self._hold_to_budget(item)
@@ -137,7 +138,7 @@ class Metering:
 class _Recorded:
     """One phase of one test, recorded."""
 
-    def __init__(self, item: pytest.Item, when: When) -> None:
+    def __init__(self, item: pytest.Item, when: When, record: Record) -> None:
         self._item = item
         self._when: When = when
         self._recording = record()

@@ -36,13 +36,24 @@ def _tests(text: str) -> int:
 
 
 def _networks(text: str) -> tuple[int, ...]:
-    return tuple(_duration_ns(part.strip()) for part in text.split(","))
+    return tuple(_duration_ns(part.strip(), "round-trip times", "2ms,30ms") for part in text.split(","))
 
 
-def _duration_ns(text: str) -> int:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ns|us|ms|s)", text)
+def _tap(text: str) -> str:
+    if text in ("clients", "proxy"):
+        return text
+    raise ValueError(f"{text!r} is not a place to count at; give clients or proxy")
+
+
+def latency_ns(text: str) -> int:
+    """Raises ValueError unless it is a time with a unit."""
+    return _duration_ns(text, "one", "2ms")
+
+
+def _duration_ns(text: str, what: str, such_as: str) -> int:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ns|us|ms|s)", str(text))
     if not found:
-        raise ValueError(f"{text!r} is not a time; give round-trip times with a unit, such as 2ms,30ms")
+        raise ValueError(f"{text!r} is not a time; give {what} with a unit, such as {such_as}")
     return round(float(found[1]) * UNITS_NS[found[2]])
 
 
@@ -105,7 +116,24 @@ OPTIONS = (
         "budget of every test without a marker of its own, such as 'redis=10 postgres=5'",
         metavar="LIMITS",
     ),
+    Option(
+        "redisperf_tap",
+        _tap,
+        "clients",
+        "where round trips are counted: clients, in this process, or proxy, on the wire of the fixtures' servers "
+        "(default: clients)",
+        metavar="TAP",
+    ),
+    Option(
+        "redisperf_latency",
+        latency_ns,
+        None,
+        "added to every reply on the wire, such as 1ms; needs --redisperf-tap=proxy (default there: 1ms)",
+        metavar="TIME",
+    ),
 )
+
+NO_LATENCY = "only the proxy can add latency: give --redisperf-tap=proxy as well (ini key redisperf_tap = proxy)"
 
 MARKERS = (
     "redisperf(redis=..., postgres=..., depth=..., <server name>=...): fail the test if its call phase spends more "
@@ -122,10 +150,15 @@ class Settings(NamedTuple):
     top: int
     networks_ns: tuple[int, ...]
     budget: Limits | None
+    tap: str
+    latency_ns: int | None
 
     @classmethod
     def of(cls, config: pytest.Config) -> Settings:
-        return cls(*(_value(config, option) for option in OPTIONS))  # type: ignore[arg-type]
+        settings = cls(*(_value(config, option) for option in OPTIONS))  # type: ignore[arg-type]
+        if settings.latency_ns is not None and settings.tap != "proxy":
+            raise pytest.UsageError(f"redisperf_latency: {NO_LATENCY}")
+        return settings
 
 
 def declare(parser: pytest.Parser, options: Iterable[Option]) -> None:

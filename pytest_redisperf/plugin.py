@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from pytest_redisperf.metering import Metering
 
 
+_ASKING = frozenset({"redisperf", "redisperf_proxy"})
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     declare(parser, OPTIONS)
 
@@ -33,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     marked = [item for item in items if item.get_closest_marker("redisperf") is not None]
-    asking = [item for item in items if "redisperf" in getattr(item, "fixturenames", ())]
+    asking = [item for item in items if not _ASKING.isdisjoint(getattr(item, "fixturenames", ()))]
     if not (marked or asking):
         return
     try:

@@ -10,6 +10,7 @@ from typing import Generic, Protocol, TypeVar
 
 import pytest
 
+from pytest_redisperf.options import Settings
 from redis_perf import ServerUnavailable, record
 
 OWN_CHILDREN = pytest.StashKey[int]()
@@ -41,14 +42,18 @@ class Servers(Generic[Server]):
             self._running.pop().stop()
 
     def start(self) -> Server:
-        """One that is not kept. A server that cannot be had fails the test, with the sentence that says why."""
-        try:
-            if not self._config.pluginmanager.has_plugin("redisperf-metering"):
-                return self._starting()
-            with record() as starting:
-                server = self._starting()
-        except ServerUnavailable as error:
-            pytest.fail(f"redisperf: {error}", pytrace=False)
-        stash = self._config.stash
-        stash[OWN_CHILDREN] = stash.get(OWN_CHILDREN, 0) + starting.trace.children
-        return server
+        """One that is not kept."""
+        return started(self._config, self._starting)
+
+
+def started(config: pytest.Config, start: Callable[[], Server]) -> Server:
+    """One that answers. If it cannot be had the test fails, with the sentence that says why."""
+    try:
+        if not config.pluginmanager.has_plugin("redisperf-metering") or Settings.of(config).tap == "proxy":
+            return start()  # nobody counts processes
+        with record() as starting:
+            server = start()
+    except ServerUnavailable as error:
+        pytest.fail(f"redisperf: {error}", pytrace=False)
+    config.stash[OWN_CHILDREN] = config.stash.get(OWN_CHILDREN, 0) + starting.trace.children
+    return server

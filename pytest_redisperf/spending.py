@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
-from pytest_redisperf.options import Settings
+from pytest_redisperf.options import NO_LATENCY, Settings
 from redis_perf import Recording, Trace, record
 from redis_perf.budget import Allowance, Amount, Budget, Spend, at_most, between, check, exactly
 
+if TYPE_CHECKING:
+    from pytest_redisperf.proxied import Latency
+
+Record: TypeAlias = "Callable[[], Recording]"
 CALL = pytest.StashKey[Recording]()
 """The recording of a test's call phase, from its beginning."""
+
+
+def recorder(config: pytest.Config, settings: Settings) -> Record:
+    """Who records in this run: the taps in this process or the proxy."""
+    if settings.tap == "clients":
+        return record
+    from pytest_redisperf.proxied import wire_of
+
+    return wire_of(config).record
 
 
 class Spending:
@@ -20,14 +35,15 @@ class Spending:
     An exception inside the block is never masked: the budget is checked only when the block ends well.
     """
 
-    def __init__(self, budget: Budget, config: pytest.Config, networks_ns: tuple[int, ...]) -> None:
+    def __init__(self, budget: Budget, config: pytest.Config, networks_ns: tuple[int, ...], record: Record) -> None:
+        self._record = record
         self._budget = budget
         self._config = config
         self._networks_ns = networks_ns
         self._recordings: list[Recording] = []
 
     def __enter__(self) -> Recording:
-        recording = record()
+        recording = self._record()
         self._recordings.append(recording)
         return recording.__enter__()
 
@@ -62,18 +78,18 @@ class Spending:
         self.__exit__(kind, error, traceback)
 
 
-class RedisPerf:
-    """The `redisperf` fixture. Annotate with `pytest_redisperf.RedisPerf`."""
+class Measuring:
+    """Budgets and recordings, whoever records."""
 
     Spend = Spend
     exactly = staticmethod(exactly)
     at_most = staticmethod(at_most)
     between = staticmethod(between)
 
-    def __init__(self, item: pytest.Item, settings: Settings, since_setup: Recording) -> None:
-        self._item = item
+    def __init__(self, config: pytest.Config, settings: Settings, record: Record) -> None:
+        self._config = config
         self._settings = settings
-        self._since_setup = since_setup
+        self._record = record
 
     def budget(
         self,
@@ -98,11 +114,33 @@ class RedisPerf:
             budget = Budget.of(redis=redis, postgres=postgres, depth=depth, allow_nothing=allow_nothing, **servers)
         except (TypeError, ValueError) as error:
             raise error.with_traceback(None) from None
-        return Spending(budget, self._item.config, self._settings.networks_ns)
+        return Spending(budget, self._config, self._settings.networks_ns, self._record)
 
     def record(self) -> Recording:
         """Record a block without holding it to anything; see `redis_perf.record`."""
-        return record()
+        return self._record()
+
+
+class RedisPerf(Measuring):
+    """The `redisperf` fixture. Annotate with `pytest_redisperf.RedisPerf`."""
+
+    def __init__(self, item: pytest.Item, settings: Settings, record: Record, since_setup: Recording) -> None:
+        super().__init__(item.config, settings, record)
+        self._item = item
+        self._since_setup = since_setup
+
+    def latency(self, latency: str) -> Latency:
+        """Add this much (`"2ms"`) to each reply of the fixtures' servers: until the test or, after `with`, the block
+        ends.
+
+        Raises UsageError without `--redisperf-tap=proxy`, ValueError for what is no time.
+        """
+        __tracebackhide__ = True
+        if self._settings.tap == "clients":
+            raise pytest.UsageError(f"redisperf.latency({latency!r}): {NO_LATENCY}")
+        from pytest_redisperf.proxied import wire_of
+
+        return wire_of(self._config).latency(latency)
 
     @property
     def trace(self) -> Trace:

@@ -24,10 +24,18 @@ REPEATS_SHOWN = 10
 
 def header(taps: Iterable[Tapped], settings: Settings) -> str:
     found = [f"{tap.name} {tap.version or ''}".rstrip() + _problem(tap) for tap in taps if tap.version]
-    clients = ", ".join(found) or "no client found"
+    seen = _wire(settings) if settings.tap == "proxy" else ", ".join(found) or "no client found"
     servers = f"redis {_choice(settings.redis)}, postgres {_choice(settings.postgres)} (not started yet)"
     networks = ", ".join(duration(network_ns) for network_ns in settings.networks_ns)
-    return f"redisperf: {clients} | {servers} | network {networks}"
+    return f"redisperf: {seen} | {servers} | network {networks}"
+
+
+def _wire(settings: Settings) -> str:
+    from redis_perf.proxy import DEFAULT_HOLD_NS
+
+    added_ns = DEFAULT_HOLD_NS if settings.latency_ns is None else settings.latency_ns
+    added = f"{duration(added_ns)} a reply" if added_ns else "no latency: counts are upper bounds"
+    return f"wire proxy, {added}"
 
 
 class Summary:

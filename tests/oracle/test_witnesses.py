@@ -1,4 +1,4 @@
-"""The counts of the taps, case by case, against witnesses that know nothing of them (`witnesses/case.py` names them).
+"""The counts of the taps and of the proxy, against witnesses that know nothing of them (`witnesses/case.py`).
 
 All cases run once per test run, outside this process: `python tests/oracle/witnesses/run.py` does the same by hand.
 """
@@ -59,8 +59,16 @@ def test_the_tap_counts_what_its_witness_and_the_server_count(outcome: Outcome, 
     assert ran(outcome, name)["disagreements"] == []
 
 
-def test_there_are_at_least_forty_cases_of_many_clients() -> None:
-    assert len(NAMES) == len(set(NAMES)) >= 40
+@pytest.mark.parametrize("name", NAMES)
+def test_the_proxy_counts_what_the_witness_and_the_tap_count(outcome: Outcome, name: str) -> None:
+    case = ran(outcome, name)
+    if case["around"]:
+        pytest.skip(f"does not go through the proxy: {case['around']}")
+    assert case["disagreements_of_the_proxy"] == []
+
+
+def test_there_are_at_least_ninety_cases_of_many_clients() -> None:
+    assert len(NAMES) == len(set(NAMES)) >= 90
 
 
 @pytest.mark.parametrize(

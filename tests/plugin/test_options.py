@@ -11,7 +11,7 @@ SHOW = """
         print("SETTINGS", *Settings.of(request.config))
 """
 TEST = "def test_nothing(): pass"
-DEFAULT = ("False", "embedded", "embedded", "10", "(2000000, 30000000)", "None")
+DEFAULT = ("False", "embedded", "embedded", "10", "(2000000, 30000000)", "None", "clients", "None")
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def settings(pytester, run_pytest):
 
 
 def said(**changes):
-    names = ("metered", "redis", "postgres", "top", "network", "budget")
+    names = ("metered", "redis", "postgres", "top", "network", "budget", "tap", "latency")
     return " ".join(changes.get(name, default) for name, default in zip(names, DEFAULT, strict=True))
 
 
@@ -52,12 +52,18 @@ def test_without_any_option_the_defaults_hold(settings):
             "redisperf_budget = redis=3 depth=4",
             {"budget": "{'redis': 3, 'depth': 4}"},
         ),
+        ("--redisperf-tap=proxy", "redisperf_tap = proxy", {"tap": "proxy"}),
     ],
     ids=lambda value: value if isinstance(value, str) and value.startswith("--") else "",
 )
 def test_an_option_and_its_ini_twin_say_the_same(settings, option, ini, setting):
     assert settings(option) == said(**setting)
     assert settings(ini=ini) == said(**setting)
+
+
+def test_the_latency_of_the_proxy_and_its_ini_twin_say_the_same(settings):
+    assert settings("--redisperf-tap=proxy", "--redisperf-latency=1.5ms") == said(tap="proxy", latency="1500000")
+    assert settings(ini="redisperf_tap = proxy\nredisperf_latency = 1.5ms") == said(tap="proxy", latency="1500000")
 
 
 def test_the_command_line_wins_over_the_environment_and_that_over_the_ini_file(settings, monkeypatch):
@@ -84,6 +90,19 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_ini_file(s
         (
             "--redisperf-budget=redis:3",
             "--redisperf-budget: 'redis:3' is not a limit; give name=number, such as redis=10 postgres=5",
+        ),
+        (
+            "--redisperf-tap=wire",
+            "--redisperf-tap: 'wire' is not a place to count at; give clients or proxy",
+        ),
+        (
+            "--redisperf-latency=2",
+            "--redisperf-latency: '2' is not a time; give one with a unit, such as 2ms",
+        ),
+        (
+            "--redisperf-latency=2ms",
+            "redisperf_latency: only the proxy can add latency: give --redisperf-tap=proxy as well "
+            "(ini key redisperf_tap = proxy)",
         ),
     ],
 )

@@ -266,6 +266,15 @@ def test_what_is_not_counted_is_said() -> None:
     )
 
 
+def test_what_is_to_be_known_when_reading_the_numbers_comes_last() -> None:
+    trace = Trace((trip(0, "GET a"),), notes=("round trips are an upper bound",))
+    assert failure(trace, Budget(redis=0), networks_ns=()) == (
+        "redis round trips: budget 0, spent 1   (1 command, depth 1)\n"
+        "  1  GET a    memory.py:64 in push_turn\n"
+        "round trips are an upper bound\n"
+    )
+
+
 TAPS = (
     Tapped("redis-py", "redis", "8.1.0"),
     Tapped("psycopg", "postgres", problem="not installed"),

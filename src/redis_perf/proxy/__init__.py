@@ -4,5 +4,6 @@ It is a process of its own, so it works while this one computes, and ends with i
 """
 
 from redis_perf.proxy.client import DEFAULT_HOLD_NS, Proxy
+from redis_perf.proxy.fault_points import FaultPoint, fault_points
 
-__all__ = ["DEFAULT_HOLD_NS", "Proxy"]
+__all__ = ["DEFAULT_HOLD_NS", "FaultPoint", "Proxy", "fault_points"]

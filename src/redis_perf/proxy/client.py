@@ -11,11 +11,13 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
-from time import monotonic_ns
 from typing import Any, Final, Self
 
 from redis_perf.errors import ServerUnavailable
+from redis_perf.proxy.faults import Fault
+from redis_perf.proxy.lying_in_wait import Faults, Lying
 from redis_perf.proxy.upstream import Address, Upstream
+from redis_perf.recorder import now_ns
 from redis_perf.trace import Trace
 
 DEFAULT_HOLD_NS: Final = 1_000_000
@@ -27,7 +29,7 @@ class Window:
 
     def __init__(self, proxy: Proxy) -> None:
         self._proxy = proxy
-        self._since_ns = monotonic_ns()
+        self._since_ns = now_ns()
         self._until_ns: int | None = None
         self._trace: Trace | None = None
 
@@ -36,7 +38,7 @@ class Window:
         return self._trace or self._proxy._ask("trace", self._since_ns, None)
 
     def _end(self) -> None:
-        self._trace = self._proxy._ask("trace", self._since_ns, monotonic_ns())
+        self._trace = self._proxy._ask("trace", self._since_ns, now_ns())
 
 
 class Proxy:
@@ -62,11 +64,12 @@ class Proxy:
             if name not in urls:
                 raise ServerUnavailable(f"a place to listen was given for {name!r}, but no server of that name")
         self._lock = threading.Lock()
+        self._lying: dict[int, Lying] = {}
         self._control, self._process = _start()
         self._stop = weakref.finalize(self, _stop, self._control, self._process)
         os.register_at_fork(after_in_child=_disowning(weakref.ref(self)))
         self._latency_ns = _checked(latency_ns)
-        self._began_ns = monotonic_ns()
+        self._began_ns = now_ns()
         doors = [(name, url, (at or {}).get(name)) for name, url in urls.items()]
         try:
             places = self._exchange((doors, latency_ns))
@@ -107,6 +110,20 @@ class Proxy:
         finally:
             window._end()
 
+    @property
+    def faults(self) -> Faults:
+        """`proxy.faults.add("redis", Stall())`, `proxy.faults.clear()`."""
+        return Faults(self._upstreams, self._lying, self._ask)
+
+    @contextmanager
+    def faulty(self, server: str, fault: Fault) -> Iterator[Lying]:
+        """`with proxy.faulty("redis", Reset("after")) as lying: ...`, then `lying.fired`: how often it fired."""
+        lying = self.faults.add(server, fault)
+        try:
+            yield lying
+        finally:
+            lying.remove()
+
     def latency(self, latency_ns: int) -> None:
         """From now on add this much to each reply."""
         self._ask("latency", _checked(latency_ns))
@@ -118,7 +135,7 @@ class Proxy:
 
     def forget(self) -> None:
         """Drop what has been seen up to now."""
-        self._began_ns = monotonic_ns()
+        self._began_ns = now_ns()
         self._ask("forget", self._began_ns)
 
     def stop(self) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 from redis_perf.proxy.loop import READ, WRITE, Handler, Loop
 
 CHUNK_BYTES: Final = 64 << 10
-_RESET: Final = struct.pack("ii", 1, 0)  # linger for no time: close() sends a reset
+RESET: Final = struct.pack("ii", 1, 0)  # linger for no time: close() sends a reset
 
 
 class End:
@@ -90,7 +90,7 @@ class End:
         self._loop.forget(self._fd)
         if reset:
             with suppress(OSError):
-                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self._sock.close()
 
     def _send(self, data: bytes) -> int:

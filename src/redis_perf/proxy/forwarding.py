@@ -13,6 +13,7 @@ from redis_perf.conversation import Conversation
 from redis_perf.errors import ProtocolError
 from redis_perf.proxy.sayings import looks_like
 from redis_perf.wire import ARRIVED, LOOKED, RECEIVED, SENT, Caller, Meter
+from redis_perf.wire.postgres import PostgresMeter
 
 
 class ForwardingMeter:
@@ -25,6 +26,11 @@ class ForwardingMeter:
         self._conversation = conversation
         self._meter = meter
         self._unheard = {SENT: "client", RECEIVED: "server", ARRIVED: "server"}
+
+    @property
+    def in_transaction(self) -> bool:
+        """Postgres: a transaction block is open, as far as the server has said."""
+        return isinstance(self._meter, PostgresMeter) and self._meter.in_block
 
     def feed(self, at_ns: int, direction: int, data: bytes, caller: Caller | None = None) -> None:
         """Read one event. Raises ProtocolError, after which this meter must not be fed again."""

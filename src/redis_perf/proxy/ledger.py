@@ -12,9 +12,11 @@ from collections.abc import Iterable, Iterator
 from time import monotonic_ns
 
 from redis_perf.conversation import Conversation
+from redis_perf.proxy.armed import Ambush
 from redis_perf.proxy.forwarding import ForwardingMeter
 from redis_perf.proxy.sayings import looks_like
 from redis_perf.proxy.upstream import Upstream
+from redis_perf.proxy.watch import Watch
 from redis_perf.recorder import Log
 from redis_perf.trace import Opened, Operation, Problem, RoundTrip, Tapped, Trace
 from redis_perf.wire import CLOSED, Event
@@ -30,7 +32,7 @@ _METERS = {"redis": RespMeter, "postgres": PostgresMeter}
 class Tape:
     """One connection's events. The hot path is `append((at_ns, direction, data, None))`, then `ledger.grew`."""
 
-    __slots__ = ("append", "events", "log", "opened_ns", "queued", "upstream")
+    __slots__ = ("append", "events", "log", "meter", "opened_ns", "queued", "upstream")
 
     def __init__(self, upstream: Upstream) -> None:
         self.upstream = upstream
@@ -38,6 +40,7 @@ class Tape:
         self.events: deque[Event] = deque()
         self.append = self.events.append
         self.log: Log | None = None
+        self.meter: ForwardingMeter | None = None
         self.queued = False
 
 
@@ -66,6 +69,7 @@ class Ledger:
             upstream.store, next(self._ids), self._finished.append, server=upstream.shown, name=upstream.label
         )
         meter = ForwardingMeter(conversation, _METERS[upstream.store](conversation))
+        tape.meter = meter
         tape.log = Log("proxy", conversation, meter)
         tape.log.events = tape.events
         self._tapes[tape] = None
@@ -124,10 +128,16 @@ class Ledger:
             if tape.log.closed and tape.log.problem is None:
                 del self._tapes[tape]
 
+    def watched(self, tape: Tape, ambush: Ambush) -> Watch | None:
+        """A reader of its own for this connection from now on; None if it is not counted, or cannot be read."""
+        self._read_all()
+        if tape.log is None or tape.meter is None or tape.log.problem is not None:
+            return None
+        return Watch(tape.log.conversation, tape.meter, ambush)
+
     def trace(self, since_ns: int, until_ns: int) -> Trace:
         """Everything that started in the window, in order."""
-        while self._unread:
-            self.read_some()
+        self._read_all()
         trips = [*self._finished, *(trip for tape in self._tapes if tape.log for trip in _unfinished(tape.log))]
         inside = [trip for trip in trips if since_ns <= trip.started_ns < until_ns]
         return Trace(
@@ -140,13 +150,16 @@ class Ledger:
 
     def forget(self, before_ns: int) -> None:
         """Nobody will ask for what started earlier."""
-        while self._unread:
-            self.read_some()
+        self._read_all()
         kept = [trip for trip in self._finished if trip.started_ns >= before_ns]
         self._finished.clear()
         self._finished.extend(kept)
         self._opened = [opened for opened in self._opened if opened.at_ns >= before_ns]
         self._tapes = {tape: None for tape in self._tapes if tape.log is None or not tape.log.closed}
+
+    def _read_all(self) -> None:
+        while self._unread:
+            self.read_some()
 
 
 def _problems(tapes: Iterable[Tape], since_ns: int, until_ns: int) -> Iterator[Problem]:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import ctypes
 import select
 import sys
+from bisect import insort
 from collections import deque
 from collections.abc import Callable
+from operator import itemgetter
 from time import monotonic_ns
 from typing import Final, Protocol, TypeAlias
 
@@ -58,6 +60,7 @@ class Loop:
         self._second: dict[int, Handler] = {}
         self._masks: dict[int, int] = {}
         self._kept: deque[tuple[int, Keeper]] = deque()
+        self._newest_ns = 0  # when the last that was kept is due
 
     def watch(self, descriptor: int, mask: int, handler: Handler, *, first: bool) -> None:
         """Call `handler` when the socket is ready for any of `mask`; 0: not for now."""
@@ -84,10 +87,16 @@ class Loop:
 
     def keep(self, due_ns: int, keeper: Keeper) -> int:
         """Call `keeper.release` then, but not before what was kept earlier is released. Returns when that is."""
-        if self._kept and self._kept[-1][0] > due_ns:
-            due_ns = self._kept[-1][0]
-        self._kept.append((due_ns, keeper))
+        due_ns = self._newest_ns = max(due_ns, self._newest_ns)
+        if self._kept and self._kept[-1][0] > due_ns:  # a later `wake`
+            self.wake(due_ns, keeper)
+        else:
+            self._kept.append((due_ns, keeper))
         return due_ns
+
+    def wake(self, at_ns: int, keeper: Keeper) -> None:
+        """Call `keeper.release` then, whatever else is kept."""
+        insort(self._kept, (at_ns, keeper), key=itemgetter(0))
 
     def run(self) -> None:
         _wake_in_time()

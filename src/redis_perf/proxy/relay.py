@@ -205,11 +205,15 @@ class Relay:
             _, data = self._held.popleft()
             self._held_bytes -= len(data)
             if data:
-                self._write_client(data)
+                self._hand_over(data)
             else:
                 self._server_ended()
         self._looked()
         self._settle()
+
+    def _hand_over(self, data: bytes) -> None:
+        """It was kept back and noted, and is due."""
+        self._write_client(data)
 
     def _write_client(self, data: bytes) -> None:
         try:

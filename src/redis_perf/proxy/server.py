@@ -17,10 +17,13 @@ from time import monotonic_ns
 from typing import TypeAlias
 
 from redis_perf.errors import ServerUnavailable
+from redis_perf.proxy.ambushed import AmbushedRelay
+from redis_perf.proxy.armed import Ambush
 from redis_perf.proxy.dial import plain
+from redis_perf.proxy.end import RESET
+from redis_perf.proxy.faults import Fault
 from redis_perf.proxy.ledger import Ledger
 from redis_perf.proxy.loop import READ, Loop
-from redis_perf.proxy.relay import Relay
 from redis_perf.proxy.upstream import Address, Upstream
 from redis_perf.trace import Trace
 
@@ -36,6 +39,7 @@ class Server:
         self.hold_ns = 0
         self._control = control
         self._stack = ExitStack()
+        self._ambushes: dict[str, Ambush] = {}
 
     def run(self) -> None:
         """Serve until the owner has gone."""
@@ -56,6 +60,7 @@ class Server:
     def _open(self, doors: Sequence[Door]) -> list[Address]:
         upstreams = [Upstream.parse(name, url) for name, url, _ in doors]
         self._ledger = Ledger(upstreams)
+        self._ambushes = {upstream.name: Ambush() for upstream in upstreams}
         self._loop = Loop(self._ledger)
         return [self._listen(upstream, place) for upstream, (_, _, place) in zip(upstreams, doors, strict=True)]
 
@@ -72,7 +77,12 @@ class Server:
         except OSError as error:  # gone again, or no descriptor left for it
             self._ledger.note(f"{upstream.name}: a connection could not be accepted: {error.strerror}")
             return
-        Relay(plain(client), upstream, self._loop, self._ledger, self)
+        ambush = self._ambushes[upstream.name]
+        if ambush.refuses():
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            client.close()
+            return
+        AmbushedRelay(plain(client), upstream, self._loop, self._ledger, self, ambush)
 
     def _told(self, _events: int) -> None:
         try:
@@ -86,6 +96,9 @@ class Server:
             "trace": self.trace,
             "latency": self.latency,
             "forget": self.forget,
+            "arm": self.arm,
+            "fired": self.fired,
+            "disarm": self.disarm,
         }
         self._control.send(("done", verbs[verb](*arguments)))
 
@@ -94,6 +107,15 @@ class Server:
 
     def forget(self, before_ns: int) -> None:
         self._ledger.forget(before_ns)
+
+    def arm(self, name: str, key: int, fault: Fault) -> None:
+        self._ambushes[name].add(key, fault)
+
+    def fired(self, name: str, key: int) -> int:
+        return self._ambushes[name].fired(key)
+
+    def disarm(self, name: str, key: int) -> int:
+        return self._ambushes[name].remove(key)
 
     def latency(self, hold_ns: int) -> None:
         self.hold_ns = hold_ns

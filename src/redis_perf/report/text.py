@@ -35,7 +35,7 @@ def failure_text(
     for who, breaches in groupby(found.breaches, key=lambda breach: breach.who):
         lines += _Account(trace, who, budget, tuple(breaches)).lines(networks_ns, verbosity, root)
     lines += not_measured(trace, found, budget)
-    lines += not_counted(trace)
+    lines += [*not_counted(trace), *trace.notes]
     return "\n".join(lines)
 
 

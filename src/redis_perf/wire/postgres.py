@@ -36,6 +36,11 @@ class PostgresMeter:
         self._startup = Startup(connection) if startup else None
         self._startup_began_ns: int | None = None
 
+    @property
+    def in_block(self) -> bool:
+        """A transaction block is open, as far as the server has said."""
+        return self._dialogue.in_block
+
     def feed(self, at_ns: int, direction: int, data: bytes, caller: Caller | None = None) -> None:
         """Read one event. Raises ProtocolError, after which this meter must not be fed again."""
         if direction == SENT:

@@ -83,6 +83,11 @@ class PostgresDialogue:
         """The server's next answer is a single letter, no message."""
         return bool(self._due) and self._due[0].kind == _BYTE
 
+    @property
+    def in_block(self) -> bool:
+        """A transaction block is open, as far as the server has said."""
+        return self._in_block
+
     def client(self, kind: str, body: bytes) -> None:
         """The client's next message."""
         match kind:

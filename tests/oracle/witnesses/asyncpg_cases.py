@@ -145,7 +145,9 @@ def asyncpg_copy_in(at: At) -> None:
     needs=NEEDS,
     before=table,
     witness=SLOPE,
-    note="the leave to send has come before the data are there, which nobody waited for",
+    hold_ms=30,
+    note="the leave to send has come before the data are there, which nobody waited for; the proxy cannot tell "
+    "if it holds back for less time than the source takes",
 )
 def asyncpg_copy_in_slowly(at: At) -> None:
     async def rows() -> AsyncIterator[bytes]:
@@ -179,7 +181,7 @@ def asyncpg_cursor(at: At) -> None:
     on_asyncpg(at, use)
 
 
-@case("postgres", ASYNCPG, "a type it has to look up", needs=NEEDS)
+@case("postgres", ASYNCPG, "a type it has to look up", needs=NEEDS, looks_like_work=4)
 def asyncpg_introspection(at: At) -> None:
     async def use(connection: Any) -> None:
         await connection.execute("DROP TYPE IF EXISTS mood")
@@ -210,7 +212,7 @@ def asyncpg_thousand_rows(at: At) -> None:
     on_asyncpg(at, use)
 
 
-@case("postgres", ASYNCPG, "pool of 1, 3 uses", needs=NEEDS, counters=False)
+@case("postgres", ASYNCPG, "pool of 1, 3 uses", needs=NEEDS, counters=False, looks_like_work=3)
 def asyncpg_pool(at: At) -> None:
     async def main() -> None:
         import asyncpg
@@ -223,7 +225,10 @@ def asyncpg_pool(at: At) -> None:
     asyncio.run(main())
 
 
-@case("postgres", ASYNCPG, "pool of 3, 9 tasks", needs=NEEDS, witness=TURNS, latencies_ms=LONG_MS, counters=False)
+@case(
+    "postgres", ASYNCPG, "pool of 3, 9 tasks", needs=NEEDS, witness=TURNS, latencies_ms=LONG_MS, counters=False,
+    hold_ms=30, looks_like_work=9,
+)  # fmt: skip
 def asyncpg_pool_tasks(at: At) -> None:
     async def main() -> None:
         import asyncpg

@@ -47,6 +47,9 @@ class Case:
 
     `own_commits` are transactions the server commits here of its own accord, beside those the client asked for.
     `unseen` are round trips the tap is known not to see, and says so (the handshake of psycopg2).
+    `tap`: there is one for this client; without, the proxy's numbers are what a witness is asked about.
+    `hold_ms` is how long the proxy keeps answers back here: longer than what the client does side by side.
+    `looks_like_work` are round trips of setup that only the driver knows as such: from outside they are work.
     `twin` names the case that makes the same calls to a real server. `needs` names a feature of the run (`"tls"`,
     `"cluster"`) or a module; without it the case is skipped.
     """
@@ -64,6 +67,9 @@ class Case:
     twin: str
     own_commits: int
     unseen: int
+    tap: bool
+    hold_ms: int
+    looks_like_work: int
     note: str
 
 
@@ -83,6 +89,9 @@ def case(
     twin: str = "",
     own_commits: int = 0,
     unseen: int = 0,
+    tap: bool = True,
+    hold_ms: int = 3,
+    looks_like_work: int = 0,
     note: str = "",
 ) -> Callable[[Callable[[At], Any]], Callable[[At], Any]]:
     """Register a function as the case of its own name."""
@@ -90,7 +99,9 @@ def case(
     def register(run: Callable[[At], Any]) -> Callable[[At], Any]:
         name = run.__name__
         assert name not in CASES, f"two cases are called {name}"
-        unheard = f"the tap does not see the handshake: {unseen} more" if unseen else ""
+        unheard = f"the tap does not see the handshake: {unseen} more, which the proxy sees" if unseen else ""
+        if looks_like_work:
+            unheard = f"{looks_like_work} of setup are statements of the driver's own, which the proxy takes for work"
         CASES[name] = Case(
             name,
             store,
@@ -105,6 +116,9 @@ def case(
             twin,
             own_commits,
             unseen,
+            tap,
+            hold_ms,
+            looks_like_work,
             note or unheard,
         )
         return run

@@ -4,7 +4,8 @@
     python cases.py run < request.json      one JSON line per run of a case
 
 The request says where the servers are (`direct`), which pipes to go `through` (one after another, several times;
-none is one direct run), whether to count with the `tapped` clients, and which `cases` to run.
+none is one direct run), how many `runs` of a single way there are to be, whether to count with the `tapped` clients,
+and which `cases` to run.
 """
 
 from __future__ import annotations
@@ -25,18 +26,18 @@ from typing import Any
 import counters
 import slope
 from case import CASES, At, Case
+from figures import seen
 
 import redis_perf
-from redis_perf.trace import StoreTrace
 
 MODULES = (
     "redis_connection_cases", "redis_cases", "redis_asyncio_cases", "valkey_cases", "fakeredis_cases",
     "postgres_cases", "postgres_asyncio_cases", "asyncpg_cases", "psycopg2_cases", "sqlalchemy_cases",
+    "proxy_only_cases", "node_cases",
 )  # fmt: skip
 for module in MODULES:
     importlib.import_module(module)
-CONNECT, TLS = ["CONNECT"], ["TLS"]
-"""Round trips without a command: below the protocol."""
+FEATURES = ("tls", "cluster", "sentinel", "node")
 MOST_RUNS = 8
 MARKS = os.open(os.devnull, os.O_WRONLY)
 
@@ -89,32 +90,25 @@ def run(case: Case, direct: At, at: At, counted: Counters, *, tapped: bool) -> d
     return answer | (seen(recording.trace, case.store) if recording else {})
 
 
-def seen(trace: redis_perf.Trace, store: Any) -> dict[str, Any]:
-    """The tap's numbers. `depth` is without TCP connects, which a pipe cannot hold back."""
-    every = trace.every.store(store)
-    asked = {trip: [operation.name for operation in trip.operations] for trip in every}
-    answered = tuple(trip for trip in every if asked[trip] != CONNECT)
-    return {
-        "round_trips": every.round_trips,
-        "setup": trace.setup.store(store).round_trips,
-        "connects": every.round_trips - StoreTrace(answered, ()).round_trips,
-        "depth": StoreTrace(answered, ()).depth,
-        "operations": sum(len(names) for names in asked.values() if names not in (CONNECT, TLS)),
-        "commits": every.commits,
-        "problems": list(trace.problems),
-    }
+def settle(names: list[str]) -> None:
+    """Import now what the cases will, so that collecting garbage before each need not go through all of it."""
+    for module in {module for name in names for module in modules(CASES[name])}:
+        importlib.import_module(module)
+    gc.collect()
+    gc.freeze()
 
 
 def results(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     direct = At(**request["direct"])
     through = [At(**at) for at in request["through"]] or [direct]
     counted = Counters(direct, request["postgres_log"])
+    settle(request["cases"])
     for name in request["cases"]:
         case = CASES[name]
         times: list[list[int]] = [[] for _ in through]
-        while more_runs(times, case.latencies_ms):
+        while more_runs(times, case.latencies_ms, request["runs"]):
             for number, at in enumerate(through):
-                result: dict[str, Any] = {"case": name, "through": number}
+                result: dict[str, Any] = {"case": name, "through": number, "begun_ns": time.monotonic_ns()}
                 try:
                     result |= run(case, direct, at, counted, tapped=request["tapped"])
                     times[number].append(result["end_ns"] - result["begin_ns"])
@@ -124,11 +118,11 @@ def results(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 yield result
 
 
-def more_runs(times: list[list[int]], latencies_ms: tuple[int, int]) -> bool:
-    """One direct run is enough. Through pipes: until the slope has settled, on whichever number that is."""
+def more_runs(times: list[list[int]], latencies_ms: tuple[int, int], wanted: int) -> bool:
+    """As many as wanted one way. Through pipes: until the slope has settled, on whichever number that is."""
     runs = len(times[0])
     if len(times) == 1:
-        return not runs
+        return runs < wanted
     return runs < MOST_RUNS and not slope.settled(times[0], times[1], latencies_ms)
 
 
@@ -145,6 +139,9 @@ def listed() -> list[dict[str, Any]]:
         "twin",
         "own_commits",
         "unseen",
+        "tap",
+        "hold_ms",
+        "looks_like_work",
         "note",
     )
     return [{key: getattr(case, key) for key in keys} | {"missing": missing(case)} for case in CASES.values()]
@@ -152,8 +149,13 @@ def listed() -> list[dict[str, Any]]:
 
 def missing(case: Case) -> list[str]:
     """Modules this case needs that are not installed."""
-    modules = {"redis": "redis", "postgres": "psycopg"}[case.store], *case.needs
-    return [name for name in modules if name not in ("tls", "cluster", "sentinel") and not found(name)]
+    return [name for name in modules(case) if not found(name)]
+
+
+def modules(case: Case) -> list[str]:
+    """What it imports; `needs` also names features of the run."""
+    needed = {"redis": "redis", "postgres": "psycopg"}[case.store], *case.needs
+    return [name for name in needed if name not in FEATURES]
 
 
 def found(module: str) -> bool:

@@ -85,7 +85,9 @@ def psycopg_asyncio_copy(at: At) -> None:
     on_asyncio(at, use)
 
 
-@case("postgres", ASYNCIO, "pool of 3, 9 tasks", witness=TURNS, latencies_ms=LONG_MS, needs=("psycopg_pool",))
+@case(
+    "postgres", ASYNCIO, "pool of 3, 9 tasks", witness=TURNS, latencies_ms=LONG_MS, hold_ms=30, needs=("psycopg_pool",)
+)
 def psycopg_asyncio_pool(at: At) -> None:
     async def main() -> None:
         from psycopg_pool import AsyncConnectionPool

@@ -127,7 +127,7 @@ def asyncio_tls(at: At) -> None:
     asyncio.run(main())
 
 
-@case("redis", REDIS, "10 GET gathered, cold pool", witness=TURNS, latencies_ms=LONG_MS)
+@case("redis", REDIS, "10 GET gathered, cold pool", witness=TURNS, latencies_ms=LONG_MS, hold_ms=30)
 def asyncio_gather(at: At) -> None:
     async def use(redis: Any) -> None:
         await asyncio.gather(*(redis.get(f"key:{number}") for number in range(10)))
@@ -135,7 +135,7 @@ def asyncio_gather(at: At) -> None:
     with_redis(at, use)
 
 
-@case("redis", REDIS, "3 times 10 GET gathered", witness=TURNS, latencies_ms=LONG_MS)
+@case("redis", REDIS, "3 times 10 GET gathered", witness=TURNS, latencies_ms=LONG_MS, hold_ms=30)
 def asyncio_gather_thrice(at: At) -> None:
     async def use(redis: Any) -> None:
         for _ in range(3):
@@ -196,7 +196,7 @@ def asyncio_script(at: At) -> None:
     with_redis(at, use)
 
 
-@case("redis", REDIS, "two tasks, 4 GET each", witness=TURNS, latencies_ms=LONG_MS)
+@case("redis", REDIS, "two tasks, 4 GET each", witness=TURNS, latencies_ms=LONG_MS, hold_ms=30)
 def asyncio_tasks(at: At) -> None:
     async def use(redis: Any) -> None:
         async def work() -> None:
@@ -246,7 +246,7 @@ def asyncio_valkey_resp3(at: At) -> None:
     with_valkey(at, five_gets, protocol=3)
 
 
-@case("redis", VALKEY, "10 GET gathered, cold pool", witness=TURNS, latencies_ms=LONG_MS, needs=("valkey",))
+@case("redis", VALKEY, "10 GET gathered, cold pool", witness=TURNS, latencies_ms=LONG_MS, hold_ms=30, needs=("valkey",))
 def asyncio_valkey_gather(at: At) -> None:
     async def use(valkey: Any) -> None:
         await asyncio.gather(*(valkey.get(f"key:{number}") for number in range(10)))

@@ -176,7 +176,10 @@ def redis_streams(at: At) -> None:
         redis.xack("stream", "group", entry)
 
 
-@case("redis", REDIS, "client-side caching: 8 GET, one invalidation", needs=("redis.cache",))
+@case(
+    "redis", REDIS, "client-side caching: 8 GET, one invalidation", needs=("redis.cache",),
+    before=lambda at: server(at, ("DEL", "cached")),
+)  # fmt: skip
 def redis_client_side_caching(at: At) -> None:
     import redis
     from redis.cache import CacheConfig

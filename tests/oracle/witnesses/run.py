@@ -22,11 +22,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import npm
+import proxied
 import slope
 import strace
 from case import SLOPE, SYSTEM_CALLS, TURNS, TWIN, At
 from stage import Share, stage
-from verdict import disagreements
+from verdict import at_the_proxy, disagreements
 
 from redis_perf import ServerUnavailable
 
@@ -35,7 +37,7 @@ CASES = str(HERE / "cases.py")
 SIDE_BY_SIDE = 8
 PACKAGES = (
     "redis", "hiredis", "valkey", "fakeredis", "psycopg", "psycopg-binary", "psycopg-pool", "uvloop",
-    "asyncpg", "psycopg2-binary", "SQLAlchemy",
+    "asyncpg", "psycopg2-binary", "SQLAlchemy", "coredis", "valkey-glide", "pg8000",
 )  # fmt: skip
 
 Result = dict[str, Any]
@@ -46,11 +48,14 @@ def listed() -> list[Result]:
     return list(json.loads(out))
 
 
-def start_cases(share: Share, cases: list[Result], through: list[At], tapped: bool, prefix: list[str]) -> list[Result]:
+def start_cases(
+    share: Share, cases: list[Result], through: list[At], tapped: bool, prefix: list[str], runs: int = 1
+) -> list[Result]:
     """Run these cases in one process; every run of each."""
     request = {
         "direct": asdict(share.at),
         "through": [asdict(at) for at in through],
+        "runs": runs,
         "tapped": tapped,
         "cases": [case["name"] for case in cases],
         "postgres_log": share.postgres_log,
@@ -112,6 +117,11 @@ def by_pipe(share: Share, cases: list[Result], tapped: bool) -> dict[str, Result
     return {case["name"]: judged(case, [run for run in runs if run["case"] == case["name"]], seen) for case in cases}
 
 
+def through_proxy(share: Share, cases: list[Result]) -> dict[str, Result]:
+    """What the proxy says of each case, where no tap listens."""
+    return proxied.by_proxy(share, cases, lambda at: start_cases(share, cases, [at], False, [], proxied.RUNS))
+
+
 def routed(at: At, directory: Path) -> tuple[At, list[str]]:
     """The same servers through a pipe: its Unix socket by name, its ports to be chosen by it."""
     path = str(directory / "redis.sock")
@@ -143,6 +153,12 @@ def judged(case: Result, runs: list[Result], seen: list[list[Any]]) -> Result:
     return best | {"slope": round(measured, 2), "says": says + best["opened"], "says_connects": best["opened"]}
 
 
+def counted_by_the_proxy(case: Result) -> None:
+    """Where no tap is, the proxy's numbers are the ones to be judged."""
+    if not case["tap"] and "error" not in case:
+        case |= case["proxy"]
+
+
 def divided(cases: list[Result]) -> tuple[list[list[Result]], list[list[Result]]]:
     """Shares of cases for one process each: those that keep a processor busy, and those that mostly wait."""
     busy: dict[Any, list[Result]] = {}
@@ -156,6 +172,14 @@ def divided(cases: list[Result]) -> tuple[list[list[Result]], list[list[Result]]
     return list(busy.values()), list(waiting.values())
 
 
+def dealt(cases: list[Result]) -> list[list[Result]]:
+    """Shares of cases for one proxy each."""
+    hands: dict[Any, list[Result]] = {}
+    for case in cases:
+        hands.setdefault((case["hold_ms"], case["store"]), []).append(case)
+    return list(hands.values())
+
+
 def installed(package: str) -> str | None:
     try:
         return importlib.metadata.version(package)
@@ -163,11 +187,13 @@ def installed(package: str) -> str | None:
         return None
 
 
-def refused(case: Result, refusal: str | None, tls: bool) -> str:
+def refused(case: Result, refusal: str | None, tls: bool, no_node: str | None) -> str:
     """Why a case cannot run here, or nothing."""
     why = [f"{name} is not installed" for name in case["missing"]]
     if "tls" in case["needs"] and not tls:
         why.append("openssl is not installed: no certificate to serve")
+    if "node" in case["needs"] and no_node:
+        why.append(no_node)
     if refusal and case["witness"] == SYSTEM_CALLS:
         why.append(refusal)
     return "; ".join(why)
@@ -176,8 +202,10 @@ def refused(case: Result, refusal: str | None, tls: bool) -> str:
 def main(names: list[str], tapped: bool) -> Result:
     chosen = [case for case in listed() if not names or case["name"] in names]
     refusal, tls = strace.refusal(), shutil.which("openssl") is not None
+    no_node = npm.refusal() if any("node" in case["needs"] for case in chosen) else None
     for case in chosen:
-        case["skipped"] = refused(case, refusal, tls)
+        case["skipped"] = refused(case, refusal, tls, no_node)
+        case["around"] = proxied.around(case)
     servers: dict[str, bool] = {}
 
     def run_share(cases: list[Result]) -> dict[str, Result]:
@@ -185,20 +213,33 @@ def main(names: list[str], tapped: bool) -> Result:
             servers.update(dict.fromkeys(share.versions, True))
             return WAYS[cases[0]["witness"]](share, cases, tapped)
 
+    def run_proxied(cases: list[Result]) -> dict[str, Result]:
+        with open_share(set()) as share:
+            return through_proxy(share, cases)
+
     results: dict[str, Result] = {}
-    busy, waiting = divided([case for case in chosen if not case["skipped"]])
+    told: dict[str, Result] = {}
+    able = [case for case in chosen if not case["skipped"]]
+    busy, waiting = divided(able)
     with stage() as open_share:
         for running, side_by_side in (busy, os.cpu_count() or 1), (waiting, SIDE_BY_SIDE):
             with ThreadPoolExecutor(side_by_side) as workers:
                 for share in workers.map(run_share, running):
                     results |= share
+        if tapped:
+            with ThreadPoolExecutor(os.cpu_count() or 1) as workers:  # no more: busy, they would look slower than held
+                for said in workers.map(run_proxied, dealt([case for case in able if not case["around"]])):
+                    told |= said
     versions = [*servers, *(f"{name} {version}" for name in PACKAGES if (version := installed(name)))]
+    versions += [f"node's {name} {version}" for name, version in npm.versions().items() if no_node is None]
     unmeasured: Result = {"slope": None}
-    cases = [unmeasured | case | results.get(case["name"], {}) for case in chosen]
+    cases = [unmeasured | case | results.get(case["name"], {}) | {"proxy": told.get(case["name"])} for case in chosen]
     fill_in_twins(cases)
     for case in cases:
         if tapped and not case["skipped"]:
+            counted_by_the_proxy(case)
             case["disagreements"] = disagreements(case)
+            case["disagreements_of_the_proxy"] = at_the_proxy(case)
     tolerance = {"tolerance": slope.TOLERANCE, "per_wait": slope.TOLERANCE_PER_WAIT}
     return {"versions": versions, "tolerance": tolerance, "cases": cases}
 
