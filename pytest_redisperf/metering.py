@@ -23,7 +23,8 @@ from pytest_redisperf.servers import OWN_CHILDREN
 from pytest_redisperf.spending import CALL, Record, recorder
 from pytest_redisperf.summary import Summary, header
 from redis_perf import BudgetExceeded, NothingMeasured, TapError, Trace
-from redis_perf.budget import Budget, check
+from redis_perf.budget import Budget
+from redis_perf.check import check
 from redis_perf.recording import tapped
 
 BUDGET = pytest.StashKey[Budget]()

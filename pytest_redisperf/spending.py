@@ -10,7 +10,9 @@ import pytest
 
 from pytest_redisperf.options import NO_LATENCY, Settings
 from redis_perf import Recording, Trace, record
-from redis_perf.budget import Allowance, Amount, Budget, Spend, at_most, between, check, exactly
+from redis_perf.budget import Allowance, Budget, Spend
+from redis_perf.check import check
+from redis_perf.limit import Amount, at_most, between, exactly
 
 if TYPE_CHECKING:
     from pytest_redisperf.proxied import Latency

@@ -3,9 +3,10 @@
 Not a profiler and not an ORM hook: it counts how often this process *waits* for a store, whatever library asked.
 """
 
-from redis_perf.budget import Budget, Limit, Spend, at_most, between, exactly
+from redis_perf.budget import Budget, Spend
 from redis_perf.counted import counted
 from redis_perf.errors import BudgetExceeded, NothingMeasured, ProtocolError, ServerUnavailable, TapError
+from redis_perf.limit import Limit, at_most, between, exactly
 from redis_perf.recording import Recording, record
 from redis_perf.trace import Opened, Operation, Problem, RoundTrip, Site, StoreTrace, Tapped, Trace
 

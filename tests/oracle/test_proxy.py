@@ -18,7 +18,8 @@ import redis.asyncio
 
 import redis_perf
 from redis_perf import Trace, at_most
-from redis_perf.budget import Budget, check
+from redis_perf.budget import Budget
+from redis_perf.check import check
 from redis_perf.proxy import Proxy
 
 HOLD_NS = 3_000_000

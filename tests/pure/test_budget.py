@@ -7,8 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from redis_perf import Budget, BudgetExceeded, Limit, NothingMeasured, Spend, at_most, between, exactly
-from redis_perf.budget import Breach, Unmeasured, Verdict, check, verdict
+from redis_perf.check import check
 from redis_perf.trace import Opened, Operation, Problem, Purpose, RoundTrip, Store, Trace
+from redis_perf.verdict import Breach, Unmeasured, Verdict, verdict
 
 
 def trip(

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from redis_perf import Budget, BudgetExceeded, NothingMeasured, Spend, between, exactly
-from redis_perf.budget import NETWORKS_NS, check
+from redis_perf.analysis.projection import NETWORKS_NS
+from redis_perf.check import check
 from redis_perf.report.lines import place
 from redis_perf.report.text import spent_line
 from redis_perf.report.units import count, duration, size

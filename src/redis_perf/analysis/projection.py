@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from redis_perf.trace import StoreTrace, Trace
+
+NETWORKS_NS: Final = (2_000_000, 30_000_000)
+"""Round-trip times a failure is costed at: another availability zone, another region."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

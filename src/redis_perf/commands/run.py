@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from redis_perf import Budget, BudgetExceeded, NothingMeasured, ServerUnavailable, Trace
-from redis_perf.budget import check
+from redis_perf.check import check
 from redis_perf.commands import CommandError, child, upstreams
 from redis_perf.report.jsonl import dumps
 from redis_perf.report.overview import overview, shape_lines

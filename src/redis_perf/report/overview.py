@@ -7,10 +7,9 @@ from typing import Final, TypeAlias
 
 from redis_perf.analysis.asked import asked
 from redis_perf.analysis.difference import STORES
-from redis_perf.analysis.projection import projection
+from redis_perf.analysis.projection import NETWORKS_NS, projection
 from redis_perf.analysis.sites import spenders
 from redis_perf.analysis.spending import Group
-from redis_perf.budget import NETWORKS_NS
 from redis_perf.report.lines import label, place
 from redis_perf.report.numbers import servers
 from redis_perf.report.text import spent_line

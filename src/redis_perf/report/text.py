@@ -10,13 +10,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from redis_perf.analysis.projection import projection
+from redis_perf.analysis.projection import NETWORKS_NS, projection
 from redis_perf.analysis.suggestion import keep_open, suggestions
-from redis_perf.budget import NETWORKS_NS, Breach, Budget, Verdict, charged, share_of
+from redis_perf.budget import Budget
 from redis_perf.report.lines import spending_lines
 from redis_perf.report.units import count, duration, plural, size
 from redis_perf.report.unseen import not_counted, not_measured
 from redis_perf.trace import StoreTrace, Trace
+from redis_perf.verdict import Breach, Verdict, charged, share_of
 
 FRIENDLY_BYTES = 1024
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from redis_perf.budget import Budget, Verdict, charged, share_of
+from redis_perf.budget import Budget
 from redis_perf.report.units import count
 from redis_perf.trace import StoreTrace, Tapped, Trace
+from redis_perf.verdict import Verdict, charged, share_of
 
 
 def not_measured(trace: Trace, found: Verdict, budget: Budget) -> Iterator[str]:

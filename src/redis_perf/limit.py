@@ -1,0 +1,72 @@
+"""What one number may be: a plain int is the most, a `Limit` says more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """What one number may be. `low` is None where only the upper end was given."""
+
+    low: int | None = None
+    high: int
+
+    def allows(self, seen: int) -> bool:
+        return (self.low or 0) <= seen <= self.high
+
+    @property
+    def names_zero(self) -> bool:
+        """Whether zero was asked for, not merely not excluded."""
+        return self.high == 0 or self.low == 0
+
+    def __str__(self) -> str:
+        if self.low is None:
+            return str(self.high)
+        return f"exactly {self.high}" if self.low == self.high else f"{self.low} to {self.high}"
+
+
+def exactly(n: int) -> Limit:
+    """This many, neither more nor fewer. Raises TypeError or ValueError unless `n` is an int of 0 or more."""
+    n = _number("exactly", "n", n)
+    return Limit(low=n, high=n)
+
+
+def at_most(n: int) -> Limit:
+    """Up to this many; the same as the plain int. Raises TypeError or ValueError unless `n` is an int of 0 or more."""
+    return Limit(high=_number("at_most", "n", n))
+
+
+def between(a: int, b: int) -> Limit:
+    """From `a` to `b`, both included. Raises TypeError or ValueError unless they are ints and 0 <= a <= b."""
+    a, b = _number("between", "a", a), _number("between", "b", b)
+    if a > b:
+        raise ValueError(f"between({a}, {b}): expected the smaller number first")
+    return Limit(low=a, high=b)
+
+
+Amount: TypeAlias = int | Limit
+
+
+EXPECTED = "expected an int of 0 or more, exactly(n), at_most(n), between(a, b)"
+
+
+def _number(function: str, argument: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{function}({argument}={value!r}): expected an int of 0 or more")
+    if value < 0:
+        raise ValueError(f"{function}({argument}={value!r}): expected an int of 0 or more")
+    return value
+
+
+def as_limit(function: str, argument: str, value: object) -> Limit:
+    """What the user gave for `argument`, as a Limit. Raises TypeError or ValueError with a sentence naming it."""
+    if isinstance(value, Limit):
+        return value
+    or_spend = " or Spend(...)" if function == "Budget" and argument != "depth" else ""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{function}({argument}={value!r}): {EXPECTED}{or_spend}")
+    if value < 0:
+        raise ValueError(f"{function}({argument}={value!r}): {EXPECTED}{or_spend}")
+    return Limit(high=value)
