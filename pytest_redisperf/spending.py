@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
-from pytest_redisperf.options import NO_LATENCY, Settings
+from pytest_redisperf.options import Settings
 from redis_perf import Recording, Trace, record
 from redis_perf.budget import Allowance, Budget, Spend
 from redis_perf.check import check
 from redis_perf.limit import Amount, at_most, between, exactly
 
 if TYPE_CHECKING:
-    from pytest_redisperf.proxied import Latency
+    from hypothesis.strategies import SearchStrategy
+
+    from pytest_redisperf.latency import Latency
+    from redis_perf.growing import GrowthMeasured
+    from redis_perf.worst_case import WorstCase
 
 Record: TypeAlias = "Callable[[], Recording]"
 CALL = pytest.StashKey[Recording]()
@@ -122,6 +126,30 @@ class Measuring:
         """Record a block without holding it to anything; see `redis_perf.record`."""
         return self._record()
 
+    def growth(self, run: Callable[..., Any], **how: Any) -> GrowthMeasured:
+        """Measure `run` at several sizes of data: `redisperf.growth(run, populate=add_rooms).assert_constant()`.
+
+        Takes what `redis_perf.growing.growth` takes: `populate`, `reset`, `sizes`, `warmup`.
+        """
+        from redis_perf.growing import growth
+
+        __tracebackhide__ = True
+        return growth(run, record=self._record, root=str(self._config.rootpath), **how)
+
+    async def async_growth(self, run: Callable[..., Any], **how: Any) -> GrowthMeasured:
+        """`growth` for async functions: `(await redisperf.async_growth(run, populate=add_rooms)).assert_constant()`."""
+        from redis_perf.growing import async_growth
+
+        __tracebackhide__ = True
+        return await async_growth(run, record=self._record, root=str(self._config.rootpath), **how)
+
+    def worst_case(self, run: Callable[[Any], Any], contents: SearchStrategy[Any], **how: Any) -> WorstCase[Any]:
+        """Search with hypothesis for the contents that cost most; see `redis_perf.worst_case`."""
+        from redis_perf.worst_case import worst_case
+
+        __tracebackhide__ = True
+        return worst_case(run, contents, record=self._record, root=str(self._config.rootpath), **how)
+
 
 class RedisPerf(Measuring):
     """The `redisperf` fixture. Annotate with `pytest_redisperf.RedisPerf`."""
@@ -132,17 +160,16 @@ class RedisPerf(Measuring):
         self._since_setup = since_setup
 
     def latency(self, latency: str) -> Latency:
-        """Add this much (`"2ms"`) to each reply of the fixtures' servers: until the test or, after `with`, the block
-        ends.
+        """Add this much (`"2ms"`) to each reply: until the test or, after `with`, the block ends.
 
-        Raises UsageError without `--redisperf-tap=proxy`, ValueError for what is no time.
+        Of blocking redis-py clients in any run; of all clients on the fixtures' URLs with `--redisperf-tap=proxy` or
+        `--redisperf-latency`. Without these, others are an UsageError when it ends. Raises ValueError for no time.
         """
         __tracebackhide__ = True
-        if self._settings.tap == "clients":
-            raise pytest.UsageError(f"redisperf.latency({latency!r}): {NO_LATENCY}")
-        from pytest_redisperf.proxied import wire_of
+        from pytest_redisperf.proxied import network_of, wire_of
 
-        return wire_of(self._config).latency(latency)
+        slow = network_of if self._settings.tap == "clients" else wire_of
+        return slow(self._config).latency(latency)
 
     @property
     def trace(self) -> Trace:
