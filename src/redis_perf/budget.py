@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Final, TypeAlias
 
-from redis_perf.limit import EXPECTED, Amount, Limit, as_limit
+from redis_perf.limit import EXPECTED, Amount, LatencyLimit, Limit, as_limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ class Spend:
         return any(limit.names_zero and measure in _TRAFFIC for measure, limit in self.limits)
 
 
-_KEYWORDS: Final = ("redis", "postgres", "depth", "allow_nothing", "servers")
+_KEYWORDS: Final = ("redis", "postgres", "depth", "latency", "allow_nothing", "servers")
 MEASURES: Final = tuple(measure.name for measure in fields(Spend))
 _TRAFFIC = frozenset(MEASURES) - {"commits", "connections", "setup"}
 Allowance: TypeAlias = int | Limit | Spend
@@ -69,14 +69,18 @@ Allowance: TypeAlias = int | Limit | Spend
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """What a block may spend: per store, per server (by address or by the name given to it), and across all (`depth`).
+    """What a block may spend: per store, per server (by address or by the name given to it), and across all.
 
-    An int or Limit for a store is about its round trips. Raises TypeError or ValueError as `Spend` does.
+    An int or Limit for a store is about its round trips. `depth` and `latency` are about both stores together:
+    `latency="5ms@2ms"` allows the longest chain of round trips to take 5 ms where each takes 2 ms; it is reckoned from
+    the depth, so it does not hang on how fast this machine is. Networks have names too, see `redis_perf.network`.
+    Raises TypeError or ValueError as `Spend` does.
     """
 
     redis: Allowance | None = None
     postgres: Allowance | None = None
     depth: Amount | None = None
+    latency: str | LatencyLimit | None = None
     servers: Mapping[str, Allowance] = field(default_factory=dict, hash=False)
     allow_nothing: bool = False
 
@@ -87,6 +91,7 @@ class Budget:
         redis: Allowance | None = None,
         postgres: Allowance | None = None,
         depth: Amount | None = None,
+        latency: str | LatencyLimit | None = None,
         allow_nothing: bool = False,
         **servers: Allowance,
     ) -> Budget:
@@ -97,7 +102,9 @@ class Budget:
                     f"Budget({name}=...): did you mean {meant}? A server that is really called so goes into "
                     f"servers={{{name!r}: ...}}"
                 )
-        return cls(redis=redis, postgres=postgres, depth=depth, servers=servers, allow_nothing=allow_nothing)
+        return cls(
+            redis=redis, postgres=postgres, depth=depth, latency=latency, servers=servers, allow_nothing=allow_nothing
+        )
 
     def __post_init__(self) -> None:
         if not isinstance(self.allow_nothing, bool):
@@ -109,8 +116,10 @@ class Budget:
         spends = dict(self.spends)
         if self.depth is not None:
             as_limit("Budget", "depth", self.depth)
-        elif not spends:
-            raise ValueError("Budget() limits nothing: expected redis, postgres, depth or a server's name")
+        if self.latency is not None:
+            LatencyLimit.of(self.latency)
+        if not spends and self.depth is None and self.latency is None:
+            raise ValueError("Budget() limits nothing: expected redis, postgres, depth, latency or a server's name")
         for store, foreign in (("redis", "statements"), ("postgres", "commands")):
             if store in spends and getattr(spends[store], foreign) is not None:
                 raise ValueError(f"Budget({store}=Spend({foreign}=...)): {store} has no {foreign}: expected operations")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from redis_perf.network import duration_ns, round_trip_ns
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
@@ -49,6 +51,30 @@ def between(a: int, b: int) -> Limit:
 Amount: TypeAlias = int | Limit
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencyLimit:
+    """The most that waiting may take where one round trip takes `round_trip_ns`."""
+
+    most_ns: int
+    round_trip_ns: int
+
+    @classmethod
+    def of(cls, latency: str | LatencyLimit) -> LatencyLimit:
+        """`5ms@2ms`, `5ms@cross-zone`. Raises TypeError or ValueError with a sentence that says what was expected."""
+        if isinstance(latency, LatencyLimit):
+            return latency
+        if not isinstance(latency, str):
+            raise TypeError(f"latency={latency!r}: {_LATENCY_EXPECTED}")
+        most, at, network = (part.strip() for part in latency.partition("@"))
+        try:
+            if at:
+                return cls(most_ns=duration_ns(most), round_trip_ns=round_trip_ns(network))
+        except ValueError as error:
+            raise ValueError(f"latency={latency!r}: {error}") from None
+        raise ValueError(f"latency={latency!r}: {_LATENCY_EXPECTED}")
+
+
+_LATENCY_EXPECTED = "expected a time at a round-trip time, such as 5ms@2ms"
 EXPECTED = "expected an int of 0 or more, exactly(n), at_most(n), between(a, b)"
 
 

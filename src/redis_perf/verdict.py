@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from redis_perf.budget import Budget, Spend
-from redis_perf.limit import Limit, as_limit
+from redis_perf.limit import LatencyLimit, Limit, as_limit
 from redis_perf.trace import EVERY_PURPOSE, Problem, StoreTrace, Trace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Breach:
-    """A number outside its limit. `who` is the store or the server's name; `""` is all stores together."""
+    """A number outside its limit. `who` is the store or the server's name; `""` is all stores together.
+
+    The measure `latency` is in nanoseconds.
+    """
 
     who: str
     measure: str
@@ -50,20 +53,33 @@ def verdict(trace: Trace, budget: Budget) -> Verdict | None:
                 unmeasured.append(Unmeasured(who=who, measure=measure))
             elif not limit.allows(seen):
                 breaches.append(Breach(who=who, measure=measure, limit=limit, seen=seen))
-    if budget.depth is not None:
-        limit = as_limit("Budget", "depth", budget.depth)
-        if not trace.round_trips and not limit.names_zero and not budget.allow_nothing:
-            unmeasured.append(Unmeasured(who=""))
-        elif not limit.allows(trace.depth):
-            breaches.append(Breach(who="", measure="depth", limit=limit, seen=trace.depth))
+    together = _together(budget)
+    names_zero = any(measure == "depth" and limit.names_zero for measure, limit, _ in together)
+    if together and not trace.round_trips and not names_zero and not budget.allow_nothing:
+        unmeasured.append(Unmeasured(who=""))
+    else:
+        for measure, limit, times in together:
+            if not limit.allows(trace.depth * times):
+                breaches.append(Breach(who="", measure=measure, limit=limit, seen=trace.depth * times))
     problems = tuple(problem for problem in trace.problems if _concerns(problem, budget))
     if breaches or unmeasured or problems:
         return Verdict(breaches=tuple(breaches), unmeasured=tuple(unmeasured), problems=problems)
     return None
 
 
+def _together(budget: Budget) -> list[tuple[str, Limit, int]]:
+    """The limits across both stores, each with what one step of the longest chain counts for."""
+    found = []
+    if budget.depth is not None:
+        found.append(("depth", as_limit("Budget", "depth", budget.depth), 1))
+    if budget.latency is not None:
+        latency = LatencyLimit.of(budget.latency)
+        found.append(("latency", Limit(high=latency.most_ns), latency.round_trip_ns))
+    return found
+
+
 def _concerns(problem: str, budget: Budget) -> bool:
-    whose = [who for who, _ in budget.spends] + ([""] if budget.depth is not None else [])
+    whose = [who for who, _ in budget.spends] + ([""] if _together(budget) else [])
     return not isinstance(problem, Problem) or any(map(problem.concerns, whose))
 
 

@@ -8,7 +8,19 @@ import pytest
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "src" / "redis_perf"
 VALUES = {"redis_perf.trace", "redis_perf.errors"}
-PURE = {"suite", "conversation", "wire", "shape", "limit", "budget", "verdict", "check", "analysis", "report"}
+PURE = {
+    "network",
+    "suite",
+    "conversation",
+    "wire",
+    "shape",
+    "limit",
+    "budget",
+    "verdict",
+    "check",
+    "analysis",
+    "report",
+}
 NOT_IN_PURE = {"time", "os", "socket", "asyncio", "threading", "subprocess", "redis", "valkey", "psycopg", "pytest"}
 CLIENTS = {"redis", "valkey", "fakeredis", "psycopg", "psycopg_pool", "psycopg2", "asyncpg", "sqlalchemy"}
 

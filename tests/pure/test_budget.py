@@ -8,6 +8,7 @@ import pytest
 
 from redis_perf import Budget, BudgetExceeded, Limit, NothingMeasured, Spend, at_most, between, exactly
 from redis_perf.check import check
+from redis_perf.limit import LatencyLimit
 from redis_perf.trace import Opened, Operation, Problem, Purpose, RoundTrip, Store, Trace
 from redis_perf.verdict import Breach, Unmeasured, Verdict, verdict
 
@@ -101,7 +102,11 @@ def test_limits_are_values() -> None:
             ValueError,
             "Spend: statements and commands are the same number: expected one of them",
         ),
-        (lambda: Budget(), ValueError, "Budget() limits nothing: expected redis, postgres, depth or a server's name"),
+        (
+            lambda: Budget(),
+            ValueError,
+            "Budget() limits nothing: expected redis, postgres, depth, latency or a server's name",
+        ),
         (
             lambda: Budget(redis=True),
             TypeError,
@@ -331,3 +336,53 @@ def test_a_slip_of_the_pen_is_not_taken_for_a_server(slip: str, meant: str) -> N
 @pytest.mark.parametrize("name", ["streams", "pubsub", "cache", "redis_streams", "primary", "replica"])
 def test_names_that_servers_have_are_no_slips(name: str) -> None:
     assert Budget.of(**{name: 2}).servers == {name: 2}
+
+
+def test_a_latency_budget_is_the_longest_chain_at_a_round_trip_time() -> None:
+    overlapping = Trace((*(trip(0, "GET a") for _ in range(10)), trip(2, "SELECT ?", store="postgres")))
+    assert verdict(overlapping, Budget(latency="4ms@2ms")) is None
+    assert verdict(overlapping, Budget(latency="3.9ms@2ms")) == Verdict(
+        breaches=(Breach(who="", measure="latency", limit=Limit(high=3_900_000), seen=4_000_000),)
+    )
+
+
+def test_a_network_may_be_named() -> None:
+    assert LatencyLimit.of("60ms@cross-region") == LatencyLimit(most_ns=60_000_000, round_trip_ns=30_000_000)
+
+
+def test_a_latency_budget_over_no_traffic_proves_nothing() -> None:
+    assert verdict(Trace(), Budget(latency="5ms@2ms")) == Verdict(unmeasured=(Unmeasured(who=""),))
+    assert verdict(Trace(), Budget(latency="5ms@2ms", allow_nothing=True)) is None
+
+
+@pytest.mark.parametrize(
+    ("latency", "error", "text"),
+    [
+        ("5ms", ValueError, "latency='5ms': expected a time at a round-trip time, such as 5ms@2ms"),
+        (5, TypeError, "latency=5: expected a time at a round-trip time, such as 5ms@2ms"),
+        (
+            "5@2ms",
+            ValueError,
+            "latency='5@2ms': '5' is not a time; give a number with a unit, such as 2ms",
+        ),
+        (
+            "5ms@mars",
+            ValueError,
+            "latency='5ms@mars': 'mars' is not a network; give its round-trip time, such as 2ms, or same-host, "
+            "same-zone, cross-zone, cross-region, cross-continent",
+        ),
+        ("5ms@0ms", ValueError, "latency='5ms@0ms': '0ms' is not a network: a round trip takes more than no time"),
+    ],
+)
+def test_a_latency_that_makes_no_sense_is_named(latency: object, error: type[Exception], text: str) -> None:
+    with pytest.raises(error) as refused:
+        Budget(latency=latency)  # type: ignore[arg-type]
+    assert str(refused.value) == text
+
+
+def test_a_latency_failure_leads_with_the_times() -> None:
+    with pytest.raises(BudgetExceeded) as failure:
+        check(THREE, Budget(latency="5ms@2ms"))
+    assert str(failure.value).splitlines()[0] == (
+        "latency: budget 5 ms, spent 6 ms   (depth 3 at 2 ms a trip, 3 round trips)"
+    )

@@ -104,9 +104,18 @@ class _Account:
             yield from self._advice(only_setup=only_setup)
 
     def _headline(self, breach: Breach, networks_ns: Sequence[int]) -> str:
+        if breach.measure == "latency":
+            return self._latency(breach)
         text = f"{self._subject(breach.measure)}: budget {breach.limit}, spent {breach.seen}"
         aside = self._aside(breach.measure, networks_ns)
         return f"{text}   ({aside})" if aside else text
+
+    def _latency(self, breach: Breach) -> str:
+        """`latency: budget 5 ms, spent 6 ms   (depth 3 at 2 ms a trip, 4 round trips)`"""
+        depth = self.share.depth
+        trips = count(self.share.round_trips, "round trip")
+        at = f"depth {depth} at {duration(breach.seen // depth)} a trip, {trips}"
+        return f"latency: budget {duration(breach.limit.high)}, spent {duration(breach.seen)}   ({at})"
 
     def _subject(self, measure: str) -> str:
         subject = {
