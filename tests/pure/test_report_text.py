@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -392,3 +393,25 @@ def test_numbers_have_units() -> None:
         "7 ns", "40 us", "6 ms", "90 ms", "1.23 s", "100 s", "5000 s",
     ]  # fmt: skip
     assert [size(n) for n in (1, 1023, 1024, 5 << 20)] == ["1 byte", "1023 bytes", "1.0 KiB", "5.0 MiB"]
+
+
+def test_a_depth_failure_shows_the_chain_and_what_may_shorten_it() -> None:
+    beside = trip(0, "GET other", line=1, ends=9)
+    chain = (trip(0, "GET user:{}", line=7), trip(1, "SELECT ?", line=8, store="postgres"))
+    assert failure(Trace((*chain, beside)), Budget(depth=1)) == (
+        "depth: budget 1, spent 2   (3 operations, 3 round trips; 4 ms at 2 ms a trip, 60 ms at 30 ms; one after "
+        "another 6 ms, 90 ms)\n"
+        "  1  GET user:{}    memory.py:7 in push_turn\n"
+        "  1  SELECT ?       memory.py:8 in push_turn\n"
+        "GET user:{}, then SELECT ?: if neither needs the other's reply, asked at once they are one step (saves 1)\n"
+        "2 commands in a row on one connection: if none needs another's reply, one pipeline or MULTI would be "
+        "1 round trip (saves 1)\n"
+    )
+
+
+@pytest.mark.parametrize(("tap", "said"), [("redis-py", True), ("proxy of redis", False)])
+def test_the_depth_of_several_threads_is_called_a_bound_unless_it_was_seen_on_the_wire(tap: str, said: bool) -> None:
+    trips = tuple(replace(trip(at, "GET a"), lane=lane) for at, lane in enumerate(("MainThread", "Thread-1")))
+    text = failure(Trace(trips, taps=(Tapped(tap, "redis", "1"),)), Budget(latency="1ms@1ms"))
+    assert text.startswith("latency: budget 1 ms, spent 2 ms   (depth 2 at 1 ms a trip, 2 round trips)\n")
+    assert ("several threads or tasks took part, which seldom overlap on a loopback" in text) is said

@@ -10,9 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from redis_perf.analysis.depth import Chain, longest_chain
 from redis_perf.analysis.projection import NETWORKS_NS, projection
 from redis_perf.analysis.suggestion import keep_open, suggestions
 from redis_perf.budget import Budget
+from redis_perf.report.chain import chain_lines
 from redis_perf.report.lines import spending_lines
 from redis_perf.report.units import count, duration, plural, size
 from redis_perf.report.unseen import not_counted, not_measured
@@ -88,6 +90,15 @@ class _Account:
         return any(breach.measure in ("setup", "connections") for breach in self.breaches)
 
     @property
+    def about_depth(self) -> bool:
+        """Only the longest chain matters."""
+        return all(breach.measure in ("depth", "latency") for breach in self.breaches)
+
+    @property
+    def chain(self) -> Chain:
+        return longest_chain(self.share, exact=any(tap.name.startswith("proxy") for tap in self.trace.taps))
+
+    @property
     def charges_setup(self) -> bool:
         spend = dict(self.budget.spends).get(self.who)
         return spend is not None and spend.setup is True
@@ -96,7 +107,7 @@ class _Account:
         for breach in self.breaches:
             yield self._headline(breach, networks_ns)
         only_setup = all(breach.measure in ("setup", "connections") for breach in self.breaches)
-        trips = () if only_setup else self.share.everything
+        trips = () if only_setup else self.chain.trips if self.about_depth else self.share.everything
         if self.about_setup and (only_setup or not self.charges_setup):
             trips = tuple(sorted((*trips, *self.setup), key=lambda trip: trip.started_ns))
         yield from spending_lines(trips, verbosity=verbosity, root=root)
@@ -147,6 +158,8 @@ class _Account:
         return f"{told}, {depth}{with_setup}" + (f"; {costs}" if costs else "")
 
     def _advice(self, *, only_setup: bool) -> Iterator[str]:
+        if self.about_depth:
+            yield from chain_lines(self.chain)
         found = [] if only_setup else suggestions(self.share.everything)
         keep = keep_open(self.share.opened, self.trace.setup) if self.about_setup or self.charges_setup else None
         for suggestion in ([keep] if keep else []) + found[: 1 if keep else None]:
