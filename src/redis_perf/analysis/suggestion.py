@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from redis_perf.analysis.spending import spending
+from redis_perf.analysis.waste import connecting, wasted
 from redis_perf.trace import Opened, RoundTrip, Trace
 
 AT_MOST = 2
@@ -33,24 +34,16 @@ def suggestions(trips: Sequence[RoundTrip]) -> list[Suggestion]:
     found = [
         *_repeated(redis, _instead_of_commands),
         *_in_a_row(redis),
-        *_script_loads(redis),
         *_repeated(postgres, _instead_of_statements),
-        *_lonely_transactions(postgres),
-        *_prepares(postgres),
+        *(Suggestion(text=waste.text, saves=waste.saves) for waste in wasted(counted)),
     ]
     return sorted(found, key=lambda suggestion: -suggestion.saves)[:AT_MOST]
 
 
 def keep_open(opened: Sequence[Opened], setup: Trace) -> Suggestion | None:
     """Connections opened inside the block, when their setup is what was charged."""
-    connections = {(each.store, each.connection) for each in opened}
-    saves = sum((trip.store, trip.connection) in connections for trip in setup.charged if trip.answer == "complete")
-    if not opened:
-        return None
-    what = "1 connection was" if len(opened) == 1 else f"{len(opened)} connections were"
-    return Suggestion(
-        text=f"{what} opened inside the block: a pool, or a client that lives longer, keeps them open", saves=saves
-    )
+    waste = connecting(opened, setup)
+    return None if waste is None else Suggestion(text=waste.text, saves=waste.saves)
 
 
 # --- the same again and again
@@ -121,53 +114,3 @@ def _connection(trip: RoundTrip) -> int:
 def _function(trip: RoundTrip) -> tuple[str, str] | None:
     """Where a run goes on. A command that blocks ends it: it is meant to wait."""
     return None if trip.site is None or trip.waited else (trip.site.file, trip.site.function)
-
-
-def _script_loads(trips: Sequence[RoundTrip]) -> Iterator[Suggestion]:
-    """Scripts sent to the server, or found missing there, on the way."""
-    loads = [trip for trip in trips if _all_shapes(trip, "SCRIPT LOAD", "SCRIPT EXISTS")]
-    missing = [trip for trip in trips if any(each.failed and each.name == "EVALSHA" for each in trip.operations)]
-    sent = [trip for trip in trips if any(each.shape.startswith(("SCRIPT LOAD", "EVAL ")) for each in trip.operations)]
-    wasted = len(loads) + (len(missing) if sent else 0)
-    if sent and wasted:
-        yield Suggestion(
-            text="a script was loaded inside the block: loading scripts once at start leaves only EVALSHA",
-            saves=wasted,
-        )
-
-
-def _all_shapes(trip: RoundTrip, *prefixes: str) -> bool:
-    return bool(trip.operations) and all(each.shape.startswith(prefixes) for each in trip.operations)
-
-
-# --- around statements
-
-
-def _lonely_transactions(trips: Sequence[RoundTrip]) -> Iterator[Suggestion]:
-    """BEGIN, one statement, COMMIT: three round trips for one."""
-    count = 0
-    for _, of_connection in groupby(sorted(trips, key=_connection), key=_connection):
-        verbs = [" ".join(each.name for each in trip.operations) for trip in of_connection]
-        count += sum(
-            before in ("BEGIN", "START")
-            and after in ("COMMIT", "END")
-            and verb not in ("", "COMMIT")
-            and " " not in verb
-            for before, verb, after in zip(verbs, verbs[1:], verbs[2:], strict=False)
-        )
-    if count:
-        times = "" if count == 1 else f", {count} times"
-        yield Suggestion(
-            text=f"BEGIN and COMMIT around a single statement{times}: with autocommit it is 1 round trip instead of 3",
-            saves=2 * count,
-        )
-
-
-def _prepares(trips: Sequence[RoundTrip]) -> Iterator[Suggestion]:
-    count = sum(not trip.operations for trip in trips)
-    if count:
-        what = "1 round trip" if count == 1 else f"{count} round trips"
-        yield Suggestion(
-            text=f"{what} executed nothing, most likely to prepare a statement: prepare_threshold=None leaves that out",
-            saves=count,
-        )
