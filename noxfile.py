@@ -77,6 +77,14 @@ def package(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Mutated streams through the meters and the proxy: `nox -s fuzz -- --streams 1_000_000 --slice 3/20`."""
+    session.install("-e", ".", "pytest>=8", "hypothesis")
+    session.run("python", "-m", "pytest", "tests/properties", "--hypothesis-profile=fuzz")
+    session.run("python", "tests/fuzz/run.py", *session.posargs)
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Rewrite the tables in docs/ from fresh measurements."""
     session.install("-e", EVERYTHING, *DEV)

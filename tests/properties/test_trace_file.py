@@ -1,12 +1,14 @@
-"""The trace file against every trace there can be, and against files that are none."""
+"""The ways a trace travels, against every trace there can be; and files that are none."""
 
+import json
 from dataclasses import fields
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from redis_perf.report.compact import packed, unpacked
 from redis_perf.report.jsonl import TraceFileError, dumps, loads
-from redis_perf.trace import Opened, Operation, Problem, RoundTrip, Site, Tapped, Trace
+from redis_perf.trace import Opened, Operation, Path, Problem, RoundTrip, Site, Tapped, Trace
 
 TEXT = st.text(max_size=12) | st.sampled_from(["", "a\nb", "\u2028", "\udcff", '"', "größer"])
 SERVERS = TEXT | st.sampled_from(
@@ -34,6 +36,8 @@ def maybe(strategy):
 
 OPERATION = st.builds(Operation, TEXT, TEXT, st.booleans())
 OPERATIONS = st.lists(OPERATION | st.just(Operation("GET", "GET a")), max_size=6).map(tuple)
+SITE = st.builds(Site, TEXT, NUMBER, TEXT)
+PATH = st.builds(Path, callers=st.lists(SITE, max_size=3).map(tuple), key=NUMBER, loop=maybe(SITE), through=maybe(TEXT))
 TRIP = st.builds(
     RoundTrip,
     store=STORE,
@@ -43,7 +47,7 @@ TRIP = st.builds(
     ended_ns=NUMBER,
     sent_bytes=maybe(NUMBER),
     received_bytes=maybe(NUMBER),
-    site=maybe(st.builds(Site, TEXT, NUMBER, TEXT)),
+    site=maybe(SITE),
     purpose=PURPOSE,
     lane=maybe(TEXT),
     server=maybe(SERVERS),
@@ -51,6 +55,11 @@ TRIP = st.builds(
     commits=NUMBER,
     answer=ANSWER,
     waited=st.booleans(),
+    client=maybe(SERVERS),
+    waits=st.lists(st.tuples(NUMBER, NUMBER), max_size=3).map(tuple),
+    path=maybe(PATH),
+    arguments=maybe(NUMBER),
+    key=maybe(NUMBER),
 )
 PROBLEM = st.builds(Problem, TEXT, maybe(STORE), maybe(SERVERS), maybe(TEXT))
 TRACE = st.builds(
@@ -71,6 +80,20 @@ TRACE = st.builds(
 @given(TRACE)
 def test_reading_back_loses_nothing(trace):
     assert loads(dumps(trace)) == trace
+
+
+@given(TRACE)
+def test_packing_loses_nothing_and_leaves_plain_values(trace):
+    assert unpacked(json.loads(json.dumps(packed(trace)))) == trace
+
+
+@given(TRACE)
+def test_packing_keeps_which_were_asked_with_the_same_arguments(trace):
+    found = unpacked(json.loads(json.dumps(packed(trace))))
+    for name in ("arguments", "key"):
+        before, after = ([getattr(trip, name) for trip in each.round_trips] for each in (trace, found))
+        assert [before.index(value) for value in before] == [after.index(value) for value in after]
+        assert [value is None for value in before] == [value is None for value in after]
 
 
 @given(PROBLEM)
@@ -119,11 +142,12 @@ def test_no_field_of_a_trace_is_left_out_above():
         Trace: ["round_trips", "opened", "children", "taps", "problems", "purposes", "notes"],
         RoundTrip: [
             "store", "connection", "operations", "started_ns", "ended_ns", "sent_bytes", "received_bytes", "site",
-            "purpose", "lane", "server", "name", "commits", "answer", "waited",
+            "purpose", "lane", "server", "name", "commits", "answer", "waited", "client",
+            "waits", "path", "arguments", "key",
         ],
         Opened: ["store", "connection", "at_ns", "server", "name"],
         Tapped: ["name", "store", "version", "problem", "seen"],
     }  # fmt: skip
-    assert [field.name for field in (*fields(Site), *fields(Operation))] == [
-        "file", "line", "function", "name", "shape", "failed",
+    assert [field.name for field in (*fields(Site), *fields(Path), *fields(Operation))] == [
+        "file", "line", "function", "callers", "key", "loop", "through", "name", "shape", "failed",
     ]  # fmt: skip

@@ -9,6 +9,8 @@ from __future__ import annotations
 from types import CodeType
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
+from redis_perf.trace import Path
+
 SENT: Final = 0
 """The client sent these bytes."""
 RECEIVED: Final = 1
@@ -33,12 +35,36 @@ The data is a stand-in that says what kind of reply it was, in RESP: an error is
 """
 
 
+class Calls:
+    """The calls that led to the user's line, as they were running; they become text later, and once.
+
+    `frames` are the frames above it, whosever they are, as far as they were looked at, each by its code and the
+    instruction it was at; `users` those of them that are the user's.
+    """
+
+    __slots__ = ("frames", "instruction", "path", "through", "users")
+
+    def __init__(
+        self,
+        instruction: int,
+        frames: tuple[tuple[CodeType, int], ...],
+        users: tuple[tuple[CodeType, int], ...],
+        through: str | None,
+    ) -> None:
+        self.instruction = instruction
+        self.frames = frames
+        self.users = users
+        self.through = through
+        self.path: Path | None = None
+
+
 class Caller(NamedTuple):
-    """Who sent: the user's code object and line where one was found, and the thread or asyncio task."""
+    """Who sent: the user's code object and line where one was found, the thread or asyncio task, and the calls."""
 
     code: CodeType | None
     line: int
     lane: str | None
+    calls: Calls | None = None
 
 
 Event: TypeAlias = tuple[int, int, bytes, Caller | None]

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from redis_perf.errors import ProtocolError
-from redis_perf.wire.postgres_frames import MAX_MESSAGE_BYTES, MAX_SQL_BYTES
+from redis_perf.wire.postgres_dialogue import MAX_SQL_BYTES
+from redis_perf.wire.postgres_frames import MAX_MESSAGE_BYTES
 
 MAX_TEXT_BYTES: Final = 1 << 20
 """A longer message is not waited for: its beginning is kept and the rest passed over."""
@@ -22,10 +23,10 @@ _KEPT_BYTES: Final = 1024
 _MAX_PARAMETERS: Final = 65_535
 _MAX_ERROR_FIELDS: Final = 26
 
-_HEADER: Final = re.compile(rb"([FB])\t(\d{1,10})\t(Unknown message: [ -~]{1,40}|[A-Za-z]*)(?:\t|(?=\n))")
+_HEADER: Final = re.compile(rb"([FB])\t(\d{1,10})\t(Unknown message: [ -~]{1,40}|[A-Za-z]{0,40})(?:\t|(?=\n))")
 _ROW: Final = re.compile(rb"[FB]\t(\d{1,10})\t(DataRow|CopyData)\t[^\n]*\n")
-_NUMBER: Final = re.compile(rb" -?(\d+)")
-_LAST_COLUMN: Final = re.compile(rb'" \d+ -?\d+ \d+ -?\d+ -?\d+ -?\d+$')
+_NUMBER: Final = re.compile(rb" -?(\d{1,10})")
+_AFTER_NAME: Final = re.compile(rb" \d+ -?\d+ \d+ -?\d+ -?\d+ -?\d+")
 
 
 class Line(NamedTuple):
@@ -41,8 +42,23 @@ class Line(NamedTuple):
     """Where in the trace it begins."""
 
 
+class _Searched(NamedTuple):
+    """How far the end of a message's text was looked for in vain, and how many quotes there were until there."""
+
+    bytes: int = 0
+    quotes: int = 0
+
+
 class _More(Exception):
-    """The text does not reach far enough yet."""
+    """The text does not reach far enough yet: look again when it reaches to `end`, or if a line was `searched` for,
+    when one has ended."""
+
+    def __init__(self, end: int, searched: _Searched | None = None) -> None:
+        self.end = end
+        self.searched = searched
+
+
+_FindEnd: TypeAlias = Callable[[bytearray, int, int, _Searched], int]
 
 
 class Lines:
@@ -51,14 +67,23 @@ class Lines:
     def __init__(self, connection: int) -> None:
         self._connection = connection
         self._offset = 0  # of the text in hand, its remembered beginning included
-        self._rest = b""
+        self._rest = bytearray()
+        self._needed = 0  # how much of it there must be before it is looked at again
+        self._searched: _Searched | None = None
         self._skip = 0
         self._in_line = False
         self._recognised = False
 
     def feed(self, data: bytes) -> Iterator[Line]:
         """Raises ProtocolError."""
-        data, position = self._rest + data if self._rest else data, 0
+        self._rest += data
+        if len(self._rest) < self._needed and not (self._searched and b"\n" in data):
+            return
+        self._needed = 0
+        yield from self._lines(self._rest)
+
+    def _lines(self, data: bytearray) -> Iterator[Line]:
+        position = 0
         while position < len(data):
             if self._skip or self._in_line:
                 position = self._pass(data, position)
@@ -81,13 +106,15 @@ class Lines:
                     length, position = self._rows(data, position, header.end(), length)
                 else:
                     text, position = self._text(data, name, header.end(), length)
-            except _More:
+            except _More as more:
+                self._needed, self._searched = more.end - position, more.searched
                 break
+            self._searched = None
             yield Line(side == b"F", length, name.decode("ascii"), text, began)
-        self._rest = data[position:]
+        del data[:position]
         self._offset += position
 
-    def _rows(self, data: bytes, position: int, text_start: int, length: int) -> tuple[int, int]:
+    def _rows(self, data: bytearray, position: int, text_start: int, length: int) -> tuple[int, int]:
         """All that follow one another count as one: its length, and where reading goes on."""
         row = _ROW.match(data, position)
         self._in_line = row is None
@@ -101,7 +128,7 @@ class Lines:
             row = _ROW.match(data, position)
         return length, position
 
-    def _pass(self, data: bytes, position: int) -> int:
+    def _pass(self, data: bytearray, position: int) -> int:
         """Over what is not looked at."""
         step = min(self._skip, len(data) - position)
         self._skip -= step
@@ -112,10 +139,10 @@ class Lines:
             position = len(data) if end < 0 else end + 1
         return position
 
-    def _chatter(self, data: bytes, position: int) -> None:
+    def _chatter(self, data: bytearray, position: int) -> None:
         """A remark of libpq's own ("mismatched message length"); but a trace does not begin with one."""
         if not self._recognised:
-            line = data[position : position + MAX_HEADER_BYTES].partition(b"\n")[0]
+            line = bytes(data[position : position + MAX_HEADER_BYTES]).partition(b"\n")[0]
             raise self._wrong(f"{line!r}, which is no line of a message trace as libpq 14 to 18 write it", position)
         self._in_line = True
 
@@ -125,26 +152,26 @@ class Lines:
             raise self._wrong(f"a message {name.decode()!r} of length {length}", position)
         return length
 
-    def _text(self, data: bytes, name: bytes, start: int, length: int) -> tuple[bytes, int]:
+    def _text(self, data: bytearray, name: bytes, start: int, length: int) -> tuple[bytes, int]:
         """The message's text, and where reading goes on."""
         if length > MAX_TEXT_BYTES:
             return self._beginning(data, start, MAX_SQL_BYTES, length - _AT_LEAST.get(name, length))
         find_end = _ENDS.get(name)
         if find_end is not None:
-            end = find_end(data, start, length)
+            end = find_end(data, start, length, self._searched or _Searched())
             if data[end : end + 1] == b"\n":
-                return data[start:end], end + 1
+                return bytes(data[start:end]), end + 1
         end = data.find(b"\n", start)
         if end < 0:
             return self._beginning(data, start, _KEPT_BYTES, 0)
-        return data[start : min(end, start + _KEPT_BYTES)], end + 1
+        return bytes(data[start : min(end, start + _KEPT_BYTES)]), end + 1
 
-    def _beginning(self, data: bytes, start: int, size: int, at_least: int) -> tuple[bytes, int]:
+    def _beginning(self, data: bytearray, start: int, size: int, at_least: int) -> tuple[bytes, int]:
         """Of a long text: so much of it, then it is passed over, at first so many bytes whatever they look like."""
         if len(data) < start + size:
-            raise _More
+            raise _More(0)
         self._skip, self._in_line = max(0, at_least - size), True
-        return data[start : start + size], start + size
+        return bytes(data[start : start + size]), start + size
 
     def _wrong(self, problem: str, position: int) -> ProtocolError:
         offset = self._offset + position
@@ -154,20 +181,20 @@ class Lines:
 # --- where a text ends, for those that print strings raw; all of these raise _More when it lies beyond the data
 
 
-def _exactly(more_than_length: int) -> Callable[[bytes, int, int], int]:
-    def find_end(data: bytes, start: int, length: int) -> int:
+def _exactly(more_than_length: int) -> _FindEnd:
+    def find_end(data: bytearray, start: int, length: int, searched: _Searched) -> int:
         return _reached(data, start + length + more_than_length)
 
     return find_end
 
 
-def _reached(data: bytes, end: int) -> int:
+def _reached(data: bytearray, end: int) -> int:
     if end >= len(data):
-        raise _More
+        raise _More(end + 1)
     return end
 
 
-def _end_of_notification(data: bytes, start: int, length: int) -> int:
+def _end_of_notification(data: bytearray, start: int, length: int, searched: _Searched) -> int:
     number = _NUMBER.match(data, start)
     if number is None:
         return start
@@ -175,19 +202,21 @@ def _end_of_notification(data: bytes, start: int, length: int) -> int:
     return _reached(data, number.end() + length - 4)
 
 
-def _end_of_parse(data: bytes, start: int, length: int) -> int:
+def _end_of_parse(data: bytearray, start: int, length: int, searched: _Searched) -> int:
     """After the strings come the number of parameter types and, four bytes each on the wire, the types."""
-    for parameters in range(min((length - 8) // 4, _MAX_PARAMETERS) + 1):
-        strings_end = start + length - 2 - 4 * parameters
-        if data.startswith(b'" %d' % parameters, strings_end - 1):
-            end = data.find(b"\n", strings_end)
-            if end >= 0 and len(data[strings_end:end].split(b" ")) == parameters + 2:
-                return end
-    _reached(data, start + 3 * length)
+    line, last = start + searched.bytes, start + 3 * length
+    while 0 <= (end := data.find(b"\n", line)) <= last:
+        strings_end = data.rfind(b'"', line, end) + 1
+        types = data[strings_end or end : end].split(b" ")[1:]
+        if strings_end == start + length + 2 - 4 * len(types) and types and types[0] == b"%d" % (len(types) - 1):
+            return end
+        line = end + 1
+    if end < 0 and len(data) <= last:
+        raise _More(last + 1, _Searched(line - start))
     return start
 
 
-def _end_of_error(data: bytes, start: int, length: int) -> int:
+def _end_of_error(data: bytearray, start: int, length: int, searched: _Searched) -> int:
     """Each field is printed three bytes longer than it is on the wire, and the end as an escaped zero."""
     for fields in range(1, _MAX_ERROR_FIELDS):
         end = _reached(data, start + length + 3 * fields)
@@ -196,22 +225,27 @@ def _end_of_error(data: bytes, start: int, length: int) -> int:
     return start
 
 
-def _end_of_columns(data: bytes, start: int, length: int) -> int:
+def _end_of_columns(data: bytearray, start: int, length: int, searched: _Searched) -> int:
     """A column's name may hold line ends; after the last name come six numbers."""
-    end = start - 1
     columns = _NUMBER.match(data, start)
-    while columns is not None and end < start + 4 * length:
-        end = data.find(b"\n", end + 1)
-        if end < 0:
-            raise _More
-        line = data[start:end]
-        if columns[1] == b"0" or (_LAST_COLUMN.search(line) and line.count(b'"') >= 2 * int(columns[1])):
+    if columns is None:
+        return start
+    _reached(data, columns.end())
+    line, last, quotes = start + searched.bytes, start + 4 * length, searched.quotes
+    while 0 <= (end := data.find(b"\n", line)) <= last:
+        quotes += data.count(b'"', line, end)
+        name_end = data.rfind(b'"', line, end) + 1
+        ends = name_end and _AFTER_NAME.fullmatch(data, name_end, end) and quotes >= 2 * int(columns[1])
+        if ends or columns[1] == b"0":
             return end
+        line = end + 1
+    if end < 0 and len(data) <= last:
+        raise _More(last + 1, _Searched(line - start, quotes))
     return start
 
 
 _ROWS: Final = frozenset({b"DataRow", b"CopyData"})
-_ENDS: Final[Mapping[bytes, Callable[[bytes, int, int], int]]] = {
+_ENDS: Final[Mapping[bytes, _FindEnd]] = {
     b"Query": _exactly(-2),
     b"Parse": _end_of_parse,
     b"Describe": _exactly(-1),

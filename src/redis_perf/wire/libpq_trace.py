@@ -19,12 +19,12 @@ from redis_perf.wire.libpq_lines import Line, Lines
 from redis_perf.wire.postgres_dialogue import (
     CANCEL_REQUEST,
     GSS_REQUEST,
+    MAX_SQL_BYTES,
     SILENT,
     SSL_REQUEST,
     STARTUP,
     PostgresDialogue,
 )
-from redis_perf.wire.postgres_frames import MAX_SQL_BYTES
 from redis_perf.wire.settled import Settled
 
 _PASSWORD: Final = "p"
@@ -134,7 +134,8 @@ def _client_body(kind: str, text: bytes) -> bytes:
         return name + b"\0" + (sql if whole else rest)[:MAX_SQL_BYTES]
     if kind == "B":
         portal, _, rest = text[2:].partition(b'" "')
-        return portal + b"\0" + rest.partition(b'"')[0]
+        name, _, parameters = rest.partition(b'"')
+        return portal + b"\0" + name + b"\0" + parameters
     if kind == "E":
         return text[2:].rpartition(b'"')[0]
     if kind == "C":

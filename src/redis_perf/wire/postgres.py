@@ -90,9 +90,17 @@ class PostgresMeter:
                 self._dialogue.client(kind, body)
 
     def _received(self, at_ns: int, data: bytes) -> None:
-        while data and self._dialogue.expects_byte and data[:1] != b"E":
-            self._take_byte(at_ns, data[:1])
-            data = data[1:]
+        start = 0
+        while start < len(data) and self._dialogue.expects_byte:
+            answer = data[start : start + 1]
+            if answer == b"E" or self._server.unfinished:
+                self._message(at_ns, answer)
+            else:
+                self._take_byte(at_ns, answer)
+            start += 1
+        self._message(at_ns, data[start:] if start else data)
+
+    def _message(self, at_ns: int, data: bytes) -> None:
         for kind, size_bytes, _, body in self._server.feed(data):
             self._conversation.received(size_bytes)
             if body is not None:

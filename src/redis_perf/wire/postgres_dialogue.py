@@ -19,12 +19,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from redis_perf.conversation import Asked, Conversation
 from redis_perf.wire.settled import Settled
 from redis_perf.wire.statements import FUNCTION_CALL, NOT_SEEN, Statement, statement, statements
 
+MAX_SQL_BYTES: Final = 64 * 1024
+NAMES_BYTES: Final = 1024
+"""How much of a statement, and of what names a portal or prepared statement, is kept at most."""
 MAX_REMEMBERED: Final = 4096
 """How many prepared statements, and how many portals, are remembered by name."""
 
@@ -51,6 +54,19 @@ class _Due:
     """How many of them have been."""
 
 
+class _Asking(NamedTuple):
+    """A statement, and a hash of what it is asked with: None where that was not seen whole."""
+
+    statement: Statement
+    arguments: int | None = None
+
+    def bound(self, parameters: bytes | None) -> _Asking:
+        """With these parameters."""
+        seen = parameters is not None and self.arguments is not None
+        return self._replace(arguments=hash((self.arguments, parameters)) if seen else None)
+
+
+_NOT_SEEN: Final = _Asking(NOT_SEEN)
 _EMPTY: Final = {kind: _Due(kind, []) for kind in (*_DEMANDS, _PARSED, _BOUND, _CLOSED, _DESCRIBED, _EXECUTED, _COPIED)}
 """Answers that decide on no operation need not be told apart."""
 
@@ -67,9 +83,10 @@ class PostgresDialogue:
         self._conversation = conversation
         self._housekeeping = housekeeping
         self._due: deque[_Due] = deque()
-        self._statements: dict[bytes, Statement] = {}
-        self._portals: dict[bytes, Statement] = {}
+        self._statements: dict[bytes, _Asking] = {}
+        self._portals: dict[bytes, _Asking] = {}
         self._skips = False  # the server ignores everything up to the next Sync
+        self._executes = 0  # how many answers to an Execute are due
         self._copying: _Due | None = None  # the simple Query whose COPY data are on their way
         self._copies = False
         self._streams = False  # COPY data were sent before the server asked for them
@@ -94,9 +111,11 @@ class PostgresDialogue:
             case "Q":
                 self._streams = False
                 sql = _text(body.partition(b"\0")[0])
-                self._owe(_READY, statements(sql, housekeeping=sql in self._housekeeping))
+                asked = statements(sql, housekeeping=sql in self._housekeeping)
+                arguments = hash(sql) if len(asked) == 1 and len(body) < MAX_SQL_BYTES else None
+                self._owe(_READY, [_Asking(each, arguments) for each in asked])
             case "F":
-                self._owe(_READY, [FUNCTION_CALL])
+                self._owe(_READY, [_Asking(FUNCTION_CALL)])
             case "S":
                 self._skips = False
                 self._owe(_READY)
@@ -115,16 +134,18 @@ class PostgresDialogue:
         match kind:
             case "P":
                 own = (sql := _text(second)) in self._housekeeping
-                _remember(self._statements, first, statement(sql, housekeeping=own))
+                whole = hash(sql) if len(second) < MAX_SQL_BYTES else None
+                _remember(self._statements, first, _Asking(statement(sql, housekeeping=own), whole))
                 if own:
                     self._conversation.serves("setup")
                 self._owe(_PARSED)
             case "B":
-                _remember(self._portals, first, self._statements.get(second, NOT_SEEN))
+                asking = self._statements.get(second, _NOT_SEEN)
+                _remember(self._portals, first, asking.bound(rest[len(second) :] if len(body) < NAMES_BYTES else None))
                 self._owe(_BOUND)
             case "E":
                 self._streams = False
-                self._owe(_EXECUTED, [self._portals.get(first, NOT_SEEN)])
+                self._owe(_EXECUTED, [self._portals.get(first, _NOT_SEEN)])
             case "D":
                 self._owe(_DESCRIBED)
             case "C":
@@ -138,12 +159,13 @@ class PostgresDialogue:
             case _:
                 self._copy_ends()
 
-    def _owe(self, kind: str, executes: Iterable[Statement] = ()) -> None:
-        asked = [self._conversation.asked(*each) for each in executes]
+    def _owe(self, kind: str, executes: Iterable[_Asking] = ()) -> None:
+        asked = [self._conversation.asked(*each.statement, arguments=each.arguments) for each in executes]
         if self._skips:
             _fail(asked)
             return
         self._due.append(_Due(kind, asked) if asked else _EMPTY[kind])
+        self._executes += kind == _EXECUTED
         if kind in _DEMANDS:
             self._conversation.owe()
 
@@ -212,6 +234,7 @@ class PostgresDialogue:
 
     def _pop(self, at_ns: int) -> _Due:
         due = self._due.popleft()
+        self._executes -= due.kind == _EXECUTED
         if due.kind in _DEMANDS:
             self._conversation.settled(at_ns)
         return due
@@ -265,6 +288,7 @@ class PostgresDialogue:
             _fail(self._pop(at_ns).asked)
         if self._due:
             _fail(self._due[0].asked[self._due[0].done :])
+            self._due[0].done = len(self._due[0].asked)
 
     def _copy_begins(self, at_ns: int) -> None:
         """The server asks for COPY data: an answer, unless the client was sending them already."""
@@ -277,7 +301,9 @@ class PostgresDialogue:
             return
         execute = self._due.popleft()
         while self._due and self._due[0].kind != _COPIED:  # the server ignores a Sync or Flush sent already
-            if self._due.popleft().kind in _DEMANDS:
+            ignored = self._due.popleft()
+            self._executes -= ignored.kind == _EXECUTED
+            if ignored.kind in _DEMANDS:
                 (self._conversation.forgiven if self._streams else lambda: self._conversation.settled(at_ns))()
         if self._due:
             self._due.popleft()
@@ -287,7 +313,7 @@ class PostgresDialogue:
         if self._copying is not None:
             self._due.append(self._copying)
             self._conversation.owe()
-        elif not self._copies and any(due.kind == _EXECUTED for due in self._due):
+        elif not self._copies and self._executes:
             self._due.append(_EMPTY[_COPIED])
         self._copying, self._copies = None, False
 
@@ -301,7 +327,7 @@ def _fail(asked: Iterable[Asked]) -> None:
         operation.failed = True
 
 
-def _remember(names: dict[bytes, Statement], name: bytes, known: Statement) -> None:
+def _remember(names: dict[bytes, _Asking], name: bytes, known: _Asking) -> None:
     if len(names) >= MAX_REMEMBERED and name not in names:
         del names[next(iter(names))]
     names[name] = known

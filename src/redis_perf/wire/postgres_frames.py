@@ -7,9 +7,15 @@ from struct import Struct
 from typing import Final, NamedTuple
 
 from redis_perf.errors import ProtocolError
-from redis_perf.wire.postgres_dialogue import CANCEL_REQUEST, GSS_REQUEST, SSL_REQUEST, STARTUP
+from redis_perf.wire.postgres_dialogue import (
+    CANCEL_REQUEST,
+    GSS_REQUEST,
+    MAX_SQL_BYTES,
+    NAMES_BYTES,
+    SSL_REQUEST,
+    STARTUP,
+)
 
-MAX_SQL_BYTES: Final = 64 * 1024
 MAX_MESSAGE_BYTES: Final = 0x3FFF_FFFF
 MAX_STARTUP_BYTES: Final = 10_000
 """What the server itself accepts."""
@@ -19,9 +25,8 @@ _LENGTH = Struct("!I")
 _STARTUP = Struct("!II")
 _DATA_ROW = b"D"[0]
 _REQUESTS = {80877102: CANCEL_REQUEST, 80877103: SSL_REQUEST, 80877104: GSS_REQUEST}
-_NAMES: Final = 1024
 FROM_CLIENT: Final[Mapping[str, int]] = {
-    **dict.fromkeys("QP", MAX_SQL_BYTES), **dict.fromkeys("BEC", _NAMES), **dict.fromkeys("DFHSXcdfp", 0)
+    **dict.fromkeys("QP", MAX_SQL_BYTES), **dict.fromkeys("BEC", NAMES_BYTES), **dict.fromkeys("DFHSXcdfp", 0)
 }  # fmt: skip
 FROM_SERVER: Final[Mapping[str, int]] = {
     **dict.fromkeys("23ADEGHIKNSTVWcdnstv1", 0), "C": 64, "R": 4, "Z": 1
@@ -51,9 +56,14 @@ class Messages:
         self.offset = 0
         """Where in the stream the chunk in hand begins."""
         self._header = b""
-        self._left = 0  # bytes of the body still to come
+        self._left = 0  # bytes of the body still to come; -1: a length that cannot be
         self._wanted = 0  # how many of them will be kept
-        self._body = b""
+        self._body = bytearray()
+
+    @property
+    def unfinished(self) -> bool:
+        """A message has begun that is not whole."""
+        return bool(self._header)
 
     def feed(self, data: bytes) -> Iterator[Message]:
         """Raises ProtocolError."""
@@ -67,9 +77,13 @@ class Messages:
                     continue
             position = self._more(data, position)
             kind, whole = chr(self._header[0]), len(self._header) == _HEADER_BYTES and not self._left
-            yield Message(kind, position - start, begins, self._body if whole else None)
+            yield Message(kind, position - start, begins, bytes(self._body) if whole else None)
             if whole:
-                self._header = self._body = b""
+                self._header = b""
+                self._body.clear()
+            elif self._left < 0:
+                length = int.from_bytes(self._header[1:], "big")
+                raise self._wrong(f"a message {kind!r} of length {length}", position)
         self.offset += len(data)
 
     def skipped(self, size_bytes: int) -> None:
@@ -93,6 +107,8 @@ class Messages:
             self._header += taken
             position += len(taken)
             self._check(position)
+        if self._left < 0:
+            return position
         end = min(position + self._left, len(data))
         self._left -= end - position
         if self._wanted:
@@ -108,9 +124,7 @@ class Messages:
         if len(self._header) < _HEADER_BYTES:
             return
         (length,) = _LENGTH.unpack_from(self._header, 1)
-        if not _MIN_LENGTH <= length <= MAX_MESSAGE_BYTES:
-            raise self._wrong(f"a message {kind!r} of length {length}", position)
-        self._left = length - _MIN_LENGTH
+        self._left = length - _MIN_LENGTH if _MIN_LENGTH <= length <= MAX_MESSAGE_BYTES else -1
         self._wanted = min(self._left, self._kept[kind])
 
     def _wrong(self, problem: str, position: int) -> ProtocolError:

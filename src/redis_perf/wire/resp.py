@@ -1,8 +1,9 @@
 """Redis: which command owes which reply.
 
-Each command owes one. `SUBSCRIBE` owes an acknowledgement for each channel, `UNSUBSCRIBE` of everything one for each
-subscription. Pushes, published messages, invalidations and the lines of `MONITOR` are owed by nobody. Nothing is
-owed while `CLIENT REPLY` is off. Inside `MULTI` every command is an operation and owes its `QUEUED`.
+Each command owes one. `SUBSCRIBE` owes an acknowledgement for each channel; `UNSUBSCRIBE` of everything is answered
+by that of the last subscription. Pushes, published messages, invalidations and the lines of `MONITOR` are owed by
+nobody. Nothing is owed while `CLIENT REPLY` is off. Inside `MULTI` every command is an operation and owes its
+`QUEUED`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Final
 from redis_perf.conversation import Asked, Conversation
 from redis_perf.shape import redis_shape
 from redis_perf.wire import ARRIVED, CLOSED, LOOKED, RECEIVED, REPLIED, SENT, SETTLED, Caller, redis_commands
-from redis_perf.wire.resp_frames import Command, Commands, Replies, Reply
+from redis_perf.wire.resp_frames import KEPT_BYTES, Command, Commands, Replies, Reply
 from redis_perf.wire.settled import Settled
 
 _ARRAY, _PUSH, _LINE = b"*"[0], b">"[0], b"+"[0]
@@ -23,6 +24,8 @@ _MESSAGES: Final = frozenset({b"message", b"pmessage", b"smessage"})
 _SUBSCRIBED: Final = frozenset({b"subscribe", b"psubscribe", b"ssubscribe"})
 _KIND_OF: Final = {b"unsubscribe": b"subscribe", b"punsubscribe": b"psubscribe", b"sunsubscribe": b"ssubscribe"}
 _ACKNOWLEDGEMENTS: Final = _SUBSCRIBED | _KIND_OF.keys()
+MAX_CHANNELS: Final = 65_536
+"""How many subscriptions of a kind are remembered by name."""
 
 
 @dataclass(slots=True, eq=False)
@@ -35,7 +38,7 @@ class _Due:
     acknowledges: bytes = b""
     """The kind of acknowledgement it waits for, `b"subscribe"` say; empty: any reply."""
     everything: bool = False
-    """It gives up all subscriptions of that kind."""
+    """It gives up all subscriptions of that kind: the last acknowledgement of them is what it waits for."""
     queued: list[Asked] | None = None
     """For EXEC: the commands it executes."""
 
@@ -94,12 +97,20 @@ class RespMeter:
 
     def _sent(self, at_ns: int, data: bytes, caller: Caller | None) -> None:
         self._state.waiting = False
-        if self._state.commands.unfinished:
-            self._conversation.continued(len(data))
-        else:
-            self._conversation.sent(at_ns, len(data), caller)
+        left, unfinished = len(data), self._state.commands.unfinished
+        if not unfinished:
+            self._conversation.sent(at_ns, left, caller)
         for command in self._state.commands.feed(data):
-            self._command(command)
+            if unfinished:
+                self._conversation.continued(command.size_bytes)
+                left -= command.size_bytes
+            if command.argv:
+                self._command(command)
+            if unfinished and left:
+                self._conversation.sent(at_ns, left, caller)
+            unfinished = False
+        if unfinished:
+            self._conversation.continued(left)
 
     def _command(self, command: Command) -> None:
         state, argv = self._state, command.argv
@@ -109,7 +120,8 @@ class RespMeter:
         state.worked = state.worked or purpose != "setup"
         waits = state.queueing is None and redis_commands.blocks(argv)
         shape = redis_shape(redis_commands.without_secrets(argv))
-        due = _Due(self._conversation.asked(name, shape, purpose, waits=waits))
+        arguments, key = _hashes(command)
+        due = _Due(self._conversation.asked(name, shape, purpose, waits=waits, arguments=arguments, key=key))
         self._queue(verb, due)
         if self._is_answered(name, argv):
             self._owe(verb, due, command.arguments - 1)
@@ -128,6 +140,8 @@ class RespMeter:
 
     def _is_answered(self, name: str, argv: list[bytes]) -> bool:
         state = self._state
+        if name == "RESET":
+            state.silent = state.skips = False
         if name == "CLIENT REPLY":
             mode = argv[2].upper() if len(argv) > 2 else b""
             state.silent = mode == b"OFF" or (state.silent and mode != b"ON")
@@ -141,17 +155,11 @@ class RespMeter:
         if state.queueing is None and verb in redis_commands.SUBSCRIBE | redis_commands.UNSUBSCRIBE:
             due.acknowledges = verb.lower()
             due.everything = not channels
-            due.left = channels or self._subscriptions(due.acknowledges)
+            due.left = max(channels, 1)
         state.monitors = state.monitors or verb == b"MONITOR"
         state.due.append(due)
         for _ in range(due.left):
             self._conversation.owe()
-
-    def _subscriptions(self, acknowledges: bytes) -> int:
-        """How many acknowledgements giving up everything brings: at least one, though there be nothing to give up."""
-        kind = _KIND_OF.get(acknowledges, b"")
-        coming = sum(due.left for due in self._state.due if due.acknowledges == kind)
-        return max(1, len(self._state.subscribed.get(kind, ())) + coming)
 
     def _received(self, at_ns: int, data: bytes) -> None:
         for reply in self._state.replies.feed(data):
@@ -182,19 +190,22 @@ class RespMeter:
 
     def _acknowledged(self, at_ns: int, kind: bytes, channel: bytes) -> None:
         channels = self._state.subscribed[_KIND_OF.get(kind, kind)]
-        (channels.discard if kind in _KIND_OF else channels.add)(channel)
+        if kind in _KIND_OF:
+            channels.discard(channel)
+        elif len(channels) < MAX_CHANNELS:
+            channels.add(channel)
         due = self._state.due[0] if self._state.due else None
-        if due is None or due.acknowledges != kind:
+        if due is None or due.acknowledges != kind or (due.everything and channels):
             return
-        last = due.left == 1 or (due.everything and not channels)
-        for _ in range(due.left if last else 1):
-            self._conversation.settled(at_ns)
+        self._conversation.settled(at_ns)
         due.left -= 1
-        if last:
+        if not due.left:
             self._state.due.popleft()
 
     def _settle(self, at_ns: int, due: _Due, reply: Reply) -> None:
         due.asked.failed = reply.failed
+        if due.asked.name == "RESET" and not reply.failed:
+            self._reset()
         if due.asked.name == "EXEC" and reply.kind == _ARRAY and not reply.null:
             self._conversation.committed()
             queued = due.queued or []
@@ -203,6 +214,12 @@ class RespMeter:
                     queued[index].failed = True
         for _ in range(due.left):
             self._conversation.settled(at_ns)
+
+    def _reset(self) -> None:
+        """The connection is as good as new: it speaks RESP2, neither subscribes nor monitors."""
+        self._state.speaks_resp3 = self._state.monitors = False
+        for channels in self._state.subscribed.values():
+            channels.clear()
 
     def _settle_unseen(self, at_ns: int, settled: Settled) -> None:
         state = self._state
@@ -214,3 +231,12 @@ class RespMeter:
             for _ in range(due.left):
                 self._conversation.settled(at_ns)
         self._conversation.looked()
+
+
+def _hashes(command: Command) -> tuple[int | None, int | None]:
+    """Of all arguments, if all of them were kept whole, and of the first."""
+    argv = command.argv
+    key = hash(argv[1]) if len(argv) > 1 and len(argv[1]) < KEPT_BYTES else None
+    if command.arguments > len(argv) or any(len(argument) >= KEPT_BYTES for argument in argv):
+        return None, key
+    return hash(tuple(argv)), key

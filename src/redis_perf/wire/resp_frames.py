@@ -34,9 +34,11 @@ class Command(NamedTuple):
     """One whole command from the client."""
 
     argv: list[bytes]
-    """Its first arguments, long ones cut; the command's own name is the first."""
+    """Its first arguments, long ones cut; the command's own name is the first. Empty: an empty line, no command."""
     arguments: int
     """How many it has in all."""
+    size_bytes: int
+    """How many bytes of this chunk it took."""
 
 
 class Reply(NamedTuple):
@@ -64,7 +66,6 @@ class _Stream:
         self._connection = connection
         self._sender = sender
         self._offset = 0  # of the chunk in hand, its remembered beginning included
-        self._rest = b""
         self._skip = 0
 
     def _wrong(self, problem: str, position: int) -> ProtocolError:
@@ -84,6 +85,8 @@ class Commands(_Stream):
 
     def __init__(self, connection: int) -> None:
         super().__init__(connection, "client")
+        self._rest: list[bytes] = []  # of a line that is not whole yet
+        self._rest_bytes = 0
         self._missing = 0  # arguments of the command in hand that are still to come
         self._count = 0
         self._argv: list[bytes] = []
@@ -96,7 +99,12 @@ class Commands(_Stream):
 
     def feed(self, data: bytes) -> Iterator[Command]:
         """Raises ProtocolError."""
-        data, position = self._rest + data if self._rest else data, 0
+        if self._rest and b"\n" not in data and self._rest_bytes + len(data) < self._longest(self._rest[0][0]):
+            self._remember(data)
+            return
+        position, began = 0, self._rest_bytes
+        if self._rest:
+            data = b"".join([*self._rest, data])
         end_of_data = len(data)
         while position < end_of_data:
             if self._skip:
@@ -106,11 +114,17 @@ class Commands(_Stream):
                 if end < 0:
                     break
                 position = self._header(data, position, end)
-            if self._argv and not self._missing and not self._skip:
-                yield Command(self._argv, self._count)
-                self._argv = []
-        self._rest = data[position:]
+            if not self._missing and not self._skip:
+                yield Command(self._argv, self._count, position - began)
+                self._argv, began = [], position
+        self._rest, self._rest_bytes = [], 0
+        if position < end_of_data:
+            self._remember(data[position:])
         self._offset += position
+
+    def _remember(self, rest: bytes) -> None:
+        self._rest.append(rest)
+        self._rest_bytes += len(rest)
 
     def _header(self, data: bytes, start: int, end: int) -> int:
         first = data[start]
@@ -144,15 +158,19 @@ class Commands(_Stream):
 
     def _line_end(self, data: bytes, start: int) -> int:
         """Where the header line ends; -1 if it is not whole yet."""
-        inline = not self._missing and data[start] != _ARRAY
+        longest = self._longest(data[start])
+        inline = longest == MAX_INLINE_BYTES
         if inline and data[start] not in _COMMAND_STARTS:
             raise self._wrong(f"{data[start : start + 1]!r} where a command should begin (is this TLS?)", start)
-        longest = MAX_INLINE_BYTES if inline else _MAX_HEADER_BYTES
         end = data.find(b"\n", start, start + longest)
         if end < 0 and len(data) - start >= longest:
             what = f"an inline command longer than {longest} bytes" if inline else "a length that does not end"
             raise self._wrong(what, start)
         return end
+
+    def _longest(self, first: int) -> int:
+        """How many bytes a line that begins so may have."""
+        return _MAX_HEADER_BYTES if self._missing or first == _ARRAY else MAX_INLINE_BYTES
 
 
 class Replies(_Stream):
@@ -162,6 +180,7 @@ class Replies(_Stream):
         super().__init__(connection, "server")
         self.unfinished_bytes = 0
         """How many bytes of a value not yet whole the last `feed` has stepped over."""
+        self._rest = b""
         self._open: list[list[int]] = []  # aggregates in hand: [elements missing, elements in all, type byte]
         self._in_line = False
         self._wanted = 0
