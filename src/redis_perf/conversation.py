@@ -19,9 +19,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from types import CodeType
 from typing import TypeAlias
 
+from redis_perf.call_path import function, path_of
 from redis_perf.trace import Answer, Operation, Purpose, RoundTrip, Site, Store
 from redis_perf.wire import Caller
 
@@ -35,7 +35,17 @@ class Asked:
     name: str
     shape: str
     purpose: Purpose
+    arguments: int | None = None
+    key: int | None = None
     failed: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class _Wait:
+    """Requests sent together, until the last of their replies."""
+
+    began_ns: int
+    ended_ns: int | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -53,29 +63,41 @@ class _Trip:
     received_bytes: int | None = 0
     commits: int = 0
     waited: bool = False
+    waits: list[_Wait] = field(default_factory=list)
 
 
 class Conversation:
-    """The state of one connection. `server` and `name` may be filled in as soon as they are known."""
+    """The state of one connection. `server`, `name` and `client` may be filled in as soon as they are known."""
 
     def __init__(
-        self, store: Store, connection: int, emit: Emit, *, server: str | None = None, name: str | None = None
+        self,
+        store: Store,
+        connection: int,
+        emit: Emit,
+        *,
+        server: str | None = None,
+        name: str | None = None,
+        client: str | None = None,
     ) -> None:
         self.store = store
         self.connection = connection
         self.server = server
         self.name = name
+        self.client = client
         self._emit = emit
         self._open: list[_Trip] = []
-        self._debts: deque[_Trip] = deque()
+        self._debts: deque[tuple[_Trip, _Wait]] = deque()
         self._news = False  # a reply was settled that the client has not looked at
         self._may_depend = True  # the client looked at one since it last sent
+        self._apart_ns: int | None = None  # what is sent next is a wait of its own, from then on
 
     def sent(self, at_ns: int, size_bytes: int | None, caller: Caller | None = None) -> None:
         """The client sent something; decides whether that opens a round trip or joins the last one."""
         if self._may_depend or not self._open:
             self._begin(at_ns, caller)
-        self._may_depend = False
+        elif self._apart_ns is not None:
+            self._open[-1].waits.append(_Wait(self._apart_ns))
+        self._may_depend, self._apart_ns = False, None
         self.continued(size_bytes)
 
     def continued(self, size_bytes: int | None) -> None:
@@ -83,9 +105,21 @@ class Conversation:
         trip = self._open[-1]
         trip.sent_bytes = _plus(trip.sent_bytes, size_bytes)
 
-    def asked(self, name: str, shape: str, purpose: Purpose = "work", *, waits: bool = False) -> Asked:
-        """An operation is part of what was sent. `waits`: a blocking command. Returns it, to mark a failure on."""
-        asked = Asked(name, shape, purpose)
+    def asked(
+        self,
+        name: str,
+        shape: str,
+        purpose: Purpose = "work",
+        *,
+        waits: bool = False,
+        arguments: int | None = None,
+        key: int | None = None,
+    ) -> Asked:
+        """An operation is part of what was sent. `waits`: a blocking command. Returns it, to mark a failure on.
+
+        `arguments` and `key` are hashes of what it was asked with, None where that was not seen whole.
+        """
+        asked = Asked(name, shape, purpose, arguments, key)
         trip = self._open[-1]
         trip.asked.append(asked)
         trip.purposes.add(purpose)
@@ -99,7 +133,7 @@ class Conversation:
     def owe(self) -> None:
         """A reply to what was sent last will be waited for."""
         self._open[-1].owed += 1
-        self._debts.append(self._open[-1])
+        self._debts.append((self._open[-1], self._open[-1].waits[-1]))
 
     @property
     def owed(self) -> int:
@@ -108,20 +142,21 @@ class Conversation:
 
     def received(self, size_bytes: int | None) -> None:
         """Bytes of a reply came in, for the oldest round trip still owed one; None: some, but not seen."""
-        trip = self._debts[0] if self._debts else self._open[-1] if self._open else None
+        trip = self._debts[0][0] if self._debts else self._open[-1] if self._open else None
         if trip is not None:
             trip.received_bytes = _plus(trip.received_bytes, size_bytes)
 
     def settled(self, at_ns: int) -> None:
         """The oldest reply owed has arrived whole."""
-        self._debts[0].settled += 1
-        self._debts[0].ended_ns = at_ns
+        trip, wait = self._debts[0]
+        trip.settled += 1
+        trip.ended_ns = wait.ended_ns = at_ns
         self._news = True
         self.forgiven()
 
     def forgiven(self) -> None:
         """The oldest reply owed will not come, and the client does not wait for it."""
-        trip = self._debts.popleft()
+        trip, _ = self._debts.popleft()
         trip.owed -= 1
         if not trip.owed and trip is not self._open[-1]:
             self._open.remove(trip)
@@ -129,13 +164,18 @@ class Conversation:
 
     def committed(self) -> None:
         """The oldest round trip still owed a reply committed a transaction. Call before `settled`."""
-        trip = self._debts[0] if self._debts else self._open[-1]
+        trip = self._debts[0][0] if self._debts else self._open[-1]
         trip.commits += 1
 
     def looked(self) -> None:
         """The client looked at what has arrived: its next send may depend on it."""
         self._may_depend = self._may_depend or self._news
         self._news = False
+
+    def apart(self, began_ns: int | None) -> None:
+        """What is sent next waits by itself from then on, even if it joins the round trip of others that share the
+        connection; None: with what was sent last."""
+        self._apart_ns = began_ns
 
     def closed(self, at_ns: int) -> None:
         """The connection ended: what is still owed is lost. A later send would open a new conversation."""
@@ -154,10 +194,10 @@ class Conversation:
     def _begin(self, at_ns: int, caller: Caller | None) -> None:
         if self._open and not self._open[-1].owed:
             self._emit(self._finish(self._open.pop(), "complete"))
-        self._open.append(_Trip(at_ns, caller, at_ns))
+        self._open.append(_Trip(at_ns, caller, at_ns, waits=[_Wait(at_ns)]))
 
     def _finish(self, trip: _Trip, unanswered: Answer) -> RoundTrip:
-        code, line, lane = trip.caller or (None, 0, None)
+        code, line, lane, calls = trip.caller or (None, 0, None, None)
         return RoundTrip(
             store=self.store,
             connection=self.connection,
@@ -166,7 +206,7 @@ class Conversation:
             ended_ns=trip.ended_ns,
             sent_bytes=trip.sent_bytes,
             received_bytes=trip.received_bytes,
-            site=Site(code.co_filename, line, _function(code)) if code else None,
+            site=Site(code.co_filename, line, function(code)) if code else None,
             purpose=_purpose(trip.purposes),
             lane=lane,
             server=self.server,
@@ -174,7 +214,26 @@ class Conversation:
             commits=trip.commits,
             answer=unanswered if trip.owed else "complete" if trip.settled else "none owed",
             waited=trip.waited,
+            client=self.client,
+            waits=_waits(trip.waits),
+            path=path_of(code, calls) if code and calls else None,
+            arguments=_together(asked.arguments for asked in trip.asked),
+            key=_together(asked.key for asked in trip.asked),
         )
+
+
+def _waits(waits: list[_Wait]) -> tuple[tuple[int, int], ...]:
+    """Those that were answered, if there is more than one."""
+    ended = [(wait.began_ns, wait.ended_ns) for wait in waits if wait.ended_ns is not None]
+    return tuple((began_ns, ended_ns) for began_ns, ended_ns in ended) if len(waits) > 1 else ()
+
+
+def _together(hashes: Iterable[int | None]) -> int | None:
+    """One for all operations of a round trip; None if any is missing, or there is none."""
+    every = tuple(hashes)
+    if not every or None in every:
+        return None
+    return every[0] if len(every) == 1 else hash(every)
 
 
 def _plus(total: int | None, more: int | None) -> int | None:
@@ -186,10 +245,3 @@ def _purpose(purposes: set[Purpose]) -> Purpose:
     if "work" in purposes or not purposes:
         return "work"
     return "transaction" if "transaction" in purposes else "setup"
-
-
-def _function(code: CodeType) -> str:
-    """`push_turn`; for what has no name of its own, the function it stands in too: `push_turns.<listcomp>`."""
-    if not code.co_name.startswith("<"):
-        return code.co_name
-    return ".".join(part for part in code.co_qualname.split(".")[-3:] if part != "<locals>")

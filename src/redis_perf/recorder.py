@@ -14,7 +14,7 @@ import itertools
 import threading
 import weakref
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, MutableSequence
+from collections.abc import Callable, Iterator, Mapping, MutableSequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
@@ -23,6 +23,7 @@ from typing import Final, TypeAlias, TypeVar
 
 from redis_perf.conversation import Conversation
 from redis_perf.errors import ProtocolError
+from redis_perf.pace import Pace
 from redis_perf.trace import Opened, Problem, RoundTrip, Store, Tapped, Trace
 from redis_perf.wire import CLOSED, Event, Meter
 
@@ -130,9 +131,17 @@ class Log:
 
 
 class Recorder:
-    """Collects round trips of all connections of this process. `forgets`: whatever lies in no window is not kept."""
+    """Collects round trips of all connections of this process. `forgets`: whatever lies in no window is not kept.
 
-    def __init__(self, *, forgets: bool = False) -> None:
+    `pace` is what taps that can slow their client down are to keep to; `names` are what servers are called, by their
+    address (`127.0.0.1:6379`).
+    """
+
+    def __init__(
+        self, *, forgets: bool = False, pace: Pace | None = None, names: Mapping[str, str] | None = None
+    ) -> None:
+        self.pace = pace or Pace()
+        self._names = {} if names is None else names
         self._forgets = forgets
         self._lock = threading.RLock()
         self._tidy_at = TIDY_LOGS
@@ -157,6 +166,7 @@ class Recorder:
         *,
         server: str | None = None,
         name: str | None = None,
+        client: str | None = None,
         opened_ns: int | None = None,
         owner: object | None = None,
     ) -> Log:
@@ -164,7 +174,8 @@ class Recorder:
 
         `owner` is the client's own connection object, by which `name` finds this log.
         """
-        conversation = Conversation(store, next(self._ids), self.emit, server=server, name=name)
+        name = name or self._names.get(server or "")
+        conversation = Conversation(store, next(self._ids), self.emit, server=server, name=name, client=client)
         log = Log(tap, conversation, meter(conversation), owner, self._lock)
         with self._lock:
             if opened_ns is not None and self._keeps:

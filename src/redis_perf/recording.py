@@ -1,7 +1,8 @@
 """`record()`: everything this process sends through tapped clients while a block runs.
 
 Patching a client is a thing of the whole process, so this file holds the one process-wide state there is: which
-taps are in place, and how many recordings need them. The first recording installs, the last one restores.
+taps are in place, and how many recordings need them. The first recording installs, the last one restores. A tap that
+does not fit its client fails a recording, unless that can do with less (`strict=False`).
 A forked child starts over with nothing patched: what it sends is its own.
 """
 
@@ -12,14 +13,15 @@ import os
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import wraps
 from importlib.metadata import EntryPoint
 from types import TracebackType
 from typing import Any, Self
 
-from redis_perf import taps
+from redis_perf import own_children, taps
 from redis_perf.errors import TapError
+from redis_perf.pace import Pace
 from redis_perf.recorder import Recorder, Tap, now_ns
 from redis_perf.trace import StoreTrace, Trace
 
@@ -28,22 +30,27 @@ class _Listening:
     """The taps in place right now."""
 
     def __init__(self) -> None:
-        self.recorder = Recorder(forgets=True)
+        self.pace = Pace()
+        self.names: dict[str, str] = {}
+        self.recorder = Recorder(forgets=True, pace=self.pace, names=self.names)
         self._users = 0
+        self._unfit: TapError | None = None
         self._installed = ExitStack()
         self._lock = threading.RLock()
         self._watches_forks = False
 
-    def start(self) -> Recorder:
+    def start(self, *, strict: bool = True) -> Recorder:
+        """Raises TapError, if it is to be strict, when a tap does not fit its client."""
         with self._lock:
+            if not self._users:
+                self.pace.slowed.clear()  # the next recorder numbers its connections anew
+                self.recorder = Recorder(forgets=True, pace=self.pace, names=self.names)
+                self._install()
+            if strict and self._unfit is not None:
+                if not self._users:
+                    self._restore()
+                raise self._unfit
             self._users += 1
-            if self._users == 1:
-                self.recorder = Recorder(forgets=True)
-                try:
-                    self._install()
-                except BaseException:
-                    self._users = 0
-                    raise
             return self.recorder
 
     def stop(self, recorder: Recorder) -> None:
@@ -57,7 +64,7 @@ class _Listening:
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
-        """Nobody listens while the block runs, and whoever did goes on afterwards: for tests of the taps themselves."""
+        """Nobody listens while the block runs, and whoever did goes on afterwards."""
         users, recorder = self._users, self.recorder
         if users:
             self._restore()
@@ -70,9 +77,17 @@ class _Listening:
                 self._install()
 
     def _install(self) -> None:
+        self._unfit = None
         with ExitStack() as stack:
-            for point in _found_taps():
-                stack.enter_context(_loud(point, self.recorder))
+            try:
+                found = _found_taps()
+            except TapError as none:
+                found, self._unfit = (), none
+            for point in found:
+                try:
+                    stack.enter_context(_loud(point, self.recorder))
+                except TapError as unfit:
+                    self._unfit = self._unfit or unfit
             self._watch_children(stack)
             self._installed = stack.pop_all()
 
@@ -101,7 +116,7 @@ class _Listening:
         stack.callback(setattr, owner, name, original)
 
     def _forked(self) -> None:
-        if self._users:
+        if self._users and not own_children.starting():
             self.recorder.child_started()
 
     def _start_over(self) -> None:
@@ -109,7 +124,7 @@ class _Listening:
         if self._users:
             self._users = 0
             self._restore()
-        self.recorder = Recorder(forgets=True)
+        self.recorder = Recorder(forgets=True, pace=self.pace, names=self.names)
 
 
 def _found_taps() -> tuple[EntryPoint, ...]:
@@ -150,15 +165,19 @@ _listening = _Listening()
 
 
 class Recording:
-    """A window of time over what this process sends. Reads like the `Trace` it is turning into."""
+    """A window of time over what this process sends. Reads like the `Trace` it is turning into.
 
-    def __init__(self) -> None:
+    Not `strict`: a client whose tap does not fit is left out.
+    """
+
+    def __init__(self, *, strict: bool = True) -> None:
+        self._strict = strict
         self._recorder: Recorder | None = None
         self._since_ns = 0
         self._trace: Trace | None = None
 
     def __enter__(self) -> Self:
-        self._recorder = _listening.start()
+        self._recorder = _listening.start(strict=self._strict)
         self._since_ns = self._recorder.open_window()
         return self
 
@@ -218,13 +237,23 @@ class Recording:
         return self.trace.depth
 
 
+def pace() -> Pace:
+    """How much longer the replies of this process's blocking redis-py clients take, while taps are in place."""
+    return _listening.pace
+
+
+def unheard() -> AbstractContextManager[None]:
+    """While the block runs nothing is recorded and nothing slowed down, though recordings may be running."""
+    return _listening.suspended()
+
+
 @contextmanager
-def tapped() -> Iterator[None]:
+def tapped(*, strict: bool = True) -> Iterator[None]:
     """Keep the taps in place while the block runs, so that recordings within it need not patch and restore.
 
-    Raises TapError as `record` does.
+    Raises TapError as `record` does, if it is to be strict.
     """
-    recorder = _listening.start()
+    recorder = _listening.start(strict=strict)
     try:
         yield
     finally:
@@ -242,3 +271,9 @@ def record() -> Recording:
     Raises TapError when a client is installed but has not the hook points its tap needs.
     """
     return Recording()
+
+
+def server_names() -> dict[str, str]:
+    """What servers are called in traces of this process, by address (`127.0.0.1:6379`); to be changed by who starts
+    them. Connections made before keep the name they have."""
+    return _listening.names

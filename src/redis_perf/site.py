@@ -2,7 +2,8 @@
 
 Frames of client libraries, ORMs and the event loop are passed over; the first other frame is the user's. Past the
 event loop's own frames lies only the line that started the loop, which is not the cause: there the answer is
-"not seen" (a background task of a pool, say). Only code object and line are kept; they become text later.
+"not seen" (a background task of a pool, say). Only code object and line are kept; they become text later. So are
+the calls that led to that line, up to `FRAMES_ABOVE` frames: by them a loop is told from a line that several use.
 
 Telling whose a frame is costs more than getting it. So a connection keeps the `Trail` of its last walk: where each
 frame runs the same code as the last time, it is known whose all of them are. Every frame is looked at all the same.
@@ -17,7 +18,7 @@ from threading import current_thread
 from types import CodeType, FrameType
 from typing import Any
 
-from redis_perf.wire import Caller
+from redis_perf.wire import Caller, Calls
 
 LIBRARIES = (
     "redis.", "valkey.", "fakeredis.", "psycopg.", "psycopg_pool.", "psycopg_binary.", "psycopg_c.", "psycopg2.",
@@ -25,6 +26,14 @@ LIBRARIES = (
     "asyncio.", "redis_perf.", "opentelemetry.", "wrapt.",
 )  # fmt: skip
 ENDS = ("asyncio.events.", "asyncio.runners.", "asyncio.base_events.", "_pytest.", "pluggy.", "pytest_redisperf.")
+
+FRAMES_ABOVE = 8
+_ORMS = (
+    ("/sqlalchemy/orm/strategies.py", "sqlalchemy lazy load"),
+    ("/django/db/models/fields/related_descriptors.py", "django lazy load"),
+    ("/sqlalchemy/", "sqlalchemy"),
+    ("/django/db/", "django"),
+)
 
 _USER, _LIBRARY, _END = range(3)
 _kinds: dict[str, int] = {}
@@ -56,7 +65,13 @@ def caller(depth: int = 1, trail: Trail | None = None) -> Caller:
             else:
                 who = trail.callers.get(frame.f_lasti)
                 if who is not None and who[0] is frame.f_code and who[2] == lane:
-                    return who
+                    above = frame
+                    for code, instruction in who[3].frames:  # type: ignore[union-attr]
+                        above = above.f_back
+                        if above.f_code is not code or above.f_lasti != instruction:
+                            break
+                    else:
+                        return who
         except AttributeError:  # None: the stack ends here
             pass
     return _walk(_getframe(depth), trail or Trail(), lane)
@@ -78,7 +93,8 @@ def _walk(start: FrameType, trail: Trail, lane: str | None) -> Caller:
         if kind is None:
             kind = _learn(frame)
         if kind == _USER:
-            who = trail.callers[frame.f_lasti] = Caller(code, frame.f_lineno, lane)
+            calls = _calls(frame, _orm(passed))
+            who = trail.callers[frame.f_lasti] = Caller(code, frame.f_lineno, lane, calls)
             trail.passed = tuple(passed)
             return who
         if kind == _END:
@@ -86,6 +102,27 @@ def _walk(start: FrameType, trail: Trail, lane: str | None) -> Caller:
         passed.append(code)
         frame = frame.f_back
     return Caller(None, 0, lane)
+
+
+def _calls(user: FrameType, through: str | None) -> Calls:
+    """The frames above the user's, up to where the search for a user would end."""
+    frames: list[tuple[CodeType, int]] = []
+    users: list[tuple[CodeType, int]] = []
+    frame, kind = user.f_back, _USER
+    while frame is not None and kind != _END and len(frames) < FRAMES_ABOVE:
+        step = frame.f_code, frame.f_lasti
+        known = _kinds.get(step[0].co_filename)
+        kind = _learn(frame) if known is None else known
+        frames.append(step)
+        if kind == _USER:
+            users.append(step)
+        frame = frame.f_back
+    return Calls(user.f_lasti, tuple(frames), tuple(users), through)
+
+
+def _orm(passed: list[CodeType]) -> str | None:
+    files = {code.co_filename.replace("\\", "/") for code in passed}
+    return next((name for part, name in _ORMS if any(part in file for file in files)), None)
 
 
 def _learn(frame: FrameType) -> int:

@@ -9,7 +9,7 @@ What a round trip is: see `redis_perf.conversation`, which is the definition as 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, Self, TypeAlias
 
 Store: TypeAlias = Literal["redis", "postgres"]
@@ -29,6 +29,21 @@ class Site:
     file: str
     line: int
     function: str
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """By which calls the running code had come to a site: the user's lines above it, the nearest first.
+
+    `key` is the same for the same way and no other (two calls on one line are two ways), within one trace. `loop` is
+    the head of the innermost loop around any of these calls, where one is known. `through` is the ORM between the
+    site and the client, if there is one: `"sqlalchemy"`, `"sqlalchemy lazy load"`, `"django"`, `"django lazy load"`.
+    """
+
+    callers: tuple[Site, ...]
+    key: int
+    loop: Site | None = None
+    through: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +69,13 @@ class RoundTrip:
     `waited` marks a blocking command: its time is waiting, not network.
     `commits` is the number of transactions this round trip committed (Postgres: explicit or implicit; Redis: EXEC).
     `lane` names the thread or asyncio task that opened it; `server` is its address, `name` the user's name for it.
+    `client` is the client's end of the connection (`"127.0.0.1:53122"`; a Unix socket has no name there): by it the
+    two ends of one connection, seen in the client and on the wire, are known for the same.
+    `waits` says from when to when those waited whose requests shared the connection and merged into this one round
+    trip (tasks of a multiplexing client); empty: it is one wait. Depth is counted in waits.
+    `path` is how the code came to `site`.
+    `arguments` and `key` tell whether two round trips of one trace asked with the same arguments, and about the same
+    first argument (a Redis key, say): salted hashes, good for nothing else. What was asked is the same without them.
     """
 
     store: Store
@@ -71,6 +93,16 @@ class RoundTrip:
     commits: int = 0
     answer: Answer = "complete"
     waited: bool = False
+    client: str | None = None
+    waits: tuple[tuple[int, int], ...] = ()
+    path: Path | None = None
+    arguments: int | None = field(default=None, compare=False, repr=False)
+    key: int | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def intervals(self) -> tuple[tuple[int, int], ...]:
+        """Its waits, of which it is itself the only one if nothing else is known."""
+        return self.waits or ((self.started_ns, self.ended_ns),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +223,7 @@ class StoreTrace:
     @property
     def depth(self) -> int:
         """The longest chain of round trips that could not overlap; times the network's latency it is the floor."""
-        return longest_chain((trip.started_ns, trip.ended_ns) for trip in self.counted)
+        return longest_chain(interval for trip in self.counted for interval in trip.intervals)
 
     @property
     def shapes(self) -> list[str]:

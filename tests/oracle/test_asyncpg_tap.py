@@ -476,3 +476,28 @@ with tap(recorder):
 """
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (ran.stdout, ran.stderr) == ("[('asyncpg', 'not installed')]\n", "")
+
+
+def test_the_site_of_a_coroutine_that_is_a_task_is_the_line_that_made_it(postgres_dsn: str) -> None:
+    async def ask(connection: Any) -> None:
+        first = sys._getframe().f_lineno
+        await asyncio.gather(connection.execute("select 1"))
+        await asyncio.create_task(connection.execute("select 2"))
+        statement = await asyncio.wait_for(connection.prepare("select 3"), 10)
+        await asyncio.gather(statement.fetchval())
+        lines.append(first)
+
+    lines: list[int] = []
+    sites = [trip.site for trip in counted(postgres_dsn, ask)]
+    assert [site and (site.function, site.line - lines[-1]) for site in sites] == [("ask", n) for n in (1, 2, 3, 4)]
+
+
+def test_so_it_is_through_a_pool(postgres_dsn: str) -> None:
+    async def main() -> list[str | None]:
+        async with asyncpg.create_pool(postgres_dsn, min_size=1, max_size=1) as pool:
+            with recorded() as trace:
+                await asyncio.gather(pool.execute("select 1"), pool.fetch("select 2"))
+                work = [trip for trip in trace().postgres if trip.purpose == "work"]
+        return [trip.site and trip.site.function for trip in work]
+
+    assert set(asyncio.run(main())) == {"main"}

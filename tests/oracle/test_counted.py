@@ -18,7 +18,7 @@ import redis
 import redis.asyncio
 
 import redis_perf
-from redis_perf.counted import counted
+from redis_perf import counted
 from redis_perf.recording import _listening
 
 
@@ -147,7 +147,7 @@ def test_what_cannot_be_counted_is_a_type_error() -> None:
 def test_a_process_that_ends_with_a_counted_client_ends_quietly(redis_url: str) -> None:
     program = f"""
 import redis
-from redis_perf.counted import counted
+from redis_perf import counted
 client = counted(redis.Redis.from_url({redis_url!r}))
 client.get("key")
 print(client.trace.redis.round_trips)

@@ -552,3 +552,18 @@ def test_every_build_of_psycopg_counts_the_same(postgres_dsn: str, build: str) -
         [sys.executable, "-c", ONE_OF_EACH, postgres_dsn], env=environment, capture_output=True, text=True, check=False
     )
     assert (ran.stdout.split(), ran.stderr) == ([build, "9", "58", "4"], "")
+
+
+def test_the_site_of_a_coroutine_that_is_a_task_is_the_line_that_made_it(postgres_dsn: str) -> None:
+    async def main() -> list[int | None]:
+        async with await psycopg.AsyncConnection.connect(postgres_dsn) as connection:
+            with recorded() as trace:
+                first = sys._getframe().f_lineno
+                await asyncio.gather(connection.execute("select 1"))
+                await asyncio.create_task(connection.cursor().execute("select 2"))
+                await asyncio.gather(connection.commit())
+                sites = [trip.site for trip in trace().postgres]
+        assert {site.function for site in sites if site} == {"main"}
+        return [site and site.line - first for site in sites]
+
+    assert asyncio.run(main()) == [1, 1, 2, 3]

@@ -30,7 +30,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 import redis_perf
-from redis_perf.counted import counted
+from redis_perf import counted
 
 VERSION = tuple(int(part) for part in redis.__version__.split(".")[:2])
 NEW = VERSION >= (8, 0)

@@ -12,16 +12,29 @@ from dataclasses import fields
 from typing import Any, Final, TypeAlias
 
 from redis_perf.report.attributes import Attributes
-from redis_perf.report.records import from_opened, from_problem, from_tapped, to_opened, to_problem, to_tapped
-from redis_perf.trace import Operation, Problem, RoundTrip, Site, Trace
+from redis_perf.report.records import (
+    from_opened,
+    from_path,
+    from_problem,
+    from_tapped,
+    to_opened,
+    to_path,
+    to_problem,
+    to_tapped,
+)
+from redis_perf.trace import Operation, Path, Problem, RoundTrip, Site, Trace
 
 Packed: TypeAlias = dict[str, Any]
 
 _COLUMNS: Final = tuple(field.name for field in fields(RoundTrip))
 _NUMBERS: Final = frozenset({"connection", "started_ns", "ended_ns", "sent_bytes", "received_bytes", "commits"})
 """Columns whose values seldom repeat, so a table of them would be as long as they are."""
+_HASHES: Final = frozenset({"arguments", "key"})
+"""Columns that say only which are the same: numbered in order of appearance."""
 _SITE: Final = "site"
+_PATH: Final = "path"
 _OPERATIONS: Final = "operations"
+_WAITS: Final = "waits"
 
 
 def packed(trace: Trace) -> Packed:
@@ -53,6 +66,8 @@ def unpacked(values: Packed) -> Trace:
 
 def _column(name: str, trips: Sequence[RoundTrip]) -> Packed:
     values = [getattr(trip, name) for trip in trips]
+    if name in _HASHES:
+        values = _numbered(values)
     if name in _NUMBERS:
         return {"values": values}
     table: dict[object, int] = {}
@@ -71,6 +86,11 @@ def _values(name: str, column: Packed) -> Iterable[object]:
     return [table[index] for index in at] if isinstance(at, list) else table * at
 
 
+def _numbered(values: Iterable[object]) -> list[int | None]:
+    numbers: dict[object, int] = {}
+    return [None if value is None else numbers.setdefault(value, len(numbers)) for value in values]
+
+
 def _itself(value: Any) -> Any:
     return value
 
@@ -83,6 +103,14 @@ def _whole_site(values: list[Any] | None) -> Site | None:
     return Site(*values) if values else None
 
 
+def _plain_path(path: Path | None) -> object:
+    return None if path is None else from_path(path)
+
+
+def _whole_path(values: Any) -> Path | None:
+    return to_path(Attributes(values)) if values else None
+
+
 def _plain_operations(operations: tuple[Operation, ...]) -> list[list[object]]:
     return [[each.name, each.shape, each.failed] for each in operations]
 
@@ -91,5 +119,17 @@ def _whole_operations(values: list[list[Any]]) -> tuple[Operation, ...]:
     return tuple(Operation(*value) for value in values)
 
 
-_PLAIN: Final[dict[str, Callable[[Any], Any]]] = {_SITE: _plain_site, _OPERATIONS: _plain_operations}
-_WHOLE: Final[dict[str, Callable[[Any], Any]]] = {_SITE: _whole_site, _OPERATIONS: _whole_operations}
+def _plain_waits(waits: tuple[tuple[int, int], ...]) -> list[list[int]]:
+    return [list(wait) for wait in waits]
+
+
+def _whole_waits(values: list[list[int]]) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(value) for value in values)
+
+
+_PLAIN: Final[dict[str, Callable[[Any], Any]]] = {
+    _SITE: _plain_site, _OPERATIONS: _plain_operations, _WAITS: _plain_waits, _PATH: _plain_path,
+}  # fmt: skip
+_WHOLE: Final[dict[str, Callable[[Any], Any]]] = {
+    _SITE: _whole_site, _OPERATIONS: _whole_operations, _WAITS: _whole_waits, _PATH: _whole_path,
+}  # fmt: skip

@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import Final, TypeAlias
 
 from redis_perf.report.attributes import Attributes, WrongAttribute
-from redis_perf.trace import Answer, Opened, Operation, Problem, Purpose, RoundTrip, Site, Store, Tapped
+from redis_perf.trace import Answer, Opened, Operation, Path, Problem, Purpose, RoundTrip, Site, Store, Tapped
 
 Record: TypeAlias = dict[str, object]
 
@@ -40,9 +40,12 @@ def from_round_trip(trip: RoundTrip) -> Record:
             "redisperf.commits": trip.commits,
             "redisperf.waited": trip.waited,
             "redisperf.lane": trip.lane,
-            **_from_site(trip.site),
+            **from_site(trip.site),
             **_from_server(trip.server),
             "redisperf.server.name": trip.name,
+            **_from_client(trip.client),
+            "redisperf.waits": [{"started_ns": began, "ended_ns": ended} for began, ended in trip.waits] or None,
+            "redisperf.path": None if trip.path is None else from_path(trip.path),
         }
     )
 
@@ -65,6 +68,9 @@ def to_round_trip(attributes: Attributes) -> RoundTrip:
         site=_to_site(attributes),
         server=_to_server(attributes),
         name=attributes.seen_text("redisperf.server.name"),
+        client=_to_client(attributes),
+        waits=_to_waits(attributes),
+        path=to_path(attributes.nested("redisperf.path")) if "redisperf.path" in attributes.values else None,
     )
 
 
@@ -128,6 +134,32 @@ def to_problem(attributes: Attributes) -> Problem:
     )
 
 
+def from_path(path: Path) -> Record:
+    return _seen(
+        {
+            "callers": [from_site(caller) for caller in path.callers],
+            "key": path.key,
+            "loop": None if path.loop is None else from_site(path.loop),
+            "through": path.through,
+        }
+    )
+
+
+def to_path(attributes: Attributes) -> Path:
+    return Path(
+        callers=tuple(to_a_site(caller) for caller in attributes.objects("callers")),
+        key=attributes.number("key"),
+        loop=_to_site(attributes.nested("loop")) if "loop" in attributes.values else None,
+        through=attributes.seen_text("through"),
+    )
+
+
+def _to_waits(attributes: Attributes) -> tuple[tuple[int, int], ...]:
+    if "redisperf.waits" not in attributes.values:
+        return ()
+    return tuple((wait.number("started_ns"), wait.number("ended_ns")) for wait in attributes.objects("redisperf.waits"))
+
+
 def _seen(attributes: Record) -> Record:
     return {name: value for name, value in attributes.items() if value is not None}
 
@@ -173,7 +205,7 @@ def _batch(names: set[str]) -> str:
     return f"BATCH {names.pop()}" if len(names) == 1 else "BATCH"
 
 
-def _from_site(site: Site | None) -> Record:
+def from_site(site: Site | None) -> Record:
     if site is None:
         return {}
     return {"code.file.path": site.file, "code.line.number": site.line, "code.function.name": site.function}
@@ -182,6 +214,10 @@ def _from_site(site: Site | None) -> Record:
 def _to_site(attributes: Attributes) -> Site | None:
     if "code.file.path" not in attributes.values:
         return None
+    return to_a_site(attributes)
+
+
+def to_a_site(attributes: Attributes) -> Site:
     return Site(
         file=attributes.text("code.file.path"),
         line=attributes.number("code.line.number"),
@@ -200,6 +236,18 @@ def _from_server(server: str | None) -> Record:
 def _to_server(attributes: Attributes) -> str | None:
     address = attributes.seen_text("server.address")
     return None if address is None else _server(address, attributes.seen_number("server.port"))
+
+
+def _from_client(client: str | None) -> Record:
+    if client is None:
+        return {}
+    address, port = _address(client)
+    return {"client.address": address, "client.port": port}
+
+
+def _to_client(attributes: Attributes) -> str | None:
+    address = attributes.seen_text("client.address")
+    return None if address is None else _server(address, attributes.seen_number("client.port"))
 
 
 def _address(server: str) -> tuple[str, int | None]:

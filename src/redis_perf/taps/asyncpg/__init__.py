@@ -9,7 +9,7 @@ A TCP connect is one round trip, so is a TLS handshake besides the request for i
 request has a connection of its own and no answer; it is not counted. Nor is that `close` waits until the server has
 hung up: that is as long as a round trip, but there is no reply.
 
-The user's line is not seen where asyncpg's own coroutine is a task (`gather`, `wait_for` before Python 3.12).
+Where asyncpg's own coroutine is a task (`gather`, `create_task`) the user's line is the one that made it.
 
 Connections that were open before are taken up at their next use. What they had prepared then is shown as
 `prepared statement not seen`. On uvloop only those can be that were opened under an earlier recording: the others

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any, Final
 
+from redis_perf.endpoint import named
 from redis_perf.recorder import Log, Recorder, now_ns
-from redis_perf.site import caller
 from redis_perf.taps.asyncpg.opening import address, opening
+from redis_perf.taps.callers import Callers
 from redis_perf.taps.unheard import unheard, used
 from redis_perf.wire import ARRIVED, LOOKED, RECEIVED, SENT, Caller
 from redis_perf.wire.postgres import PostgresMeter
@@ -28,10 +29,11 @@ UNHEARD: Final = (
 class Listener:
     """One connection's log, and what the hot path has to know of it."""
 
-    __slots__ = ("append", "connector", "log", "may_open", "taking")
+    __slots__ = ("append", "connector", "here", "log", "may_open", "taking")
 
-    def __init__(self, log: Log, connector: Caller | None) -> None:
+    def __init__(self, log: Log, connector: Caller | None, callers: Callers) -> None:
         self.log = log
+        self.here = callers.here
         self.append = log.append
         self.connector = connector
         """Who opens the connection, while it is being opened: that goes on in callbacks of the loop."""
@@ -43,7 +45,7 @@ class Listener:
         who = None
         if self.may_open:
             self.may_open = False
-            who = caller(3)
+            who = self.here()
             if who.code is None and self.connector is not None:
                 who = self.connector
         self.append((now_ns(), SENT, data, who))
@@ -164,6 +166,7 @@ class Listeners:
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
+        self.callers = Callers()
         self.housekeeping: set[str] = set()
         self._protocols: weakref.WeakSet[Any] = weakref.WeakSet()
         self._unheard: weakref.WeakKeyDictionary[Any, Log] = weakref.WeakKeyDictionary()
@@ -177,6 +180,7 @@ class Listeners:
                 conversation, startup=opened_ns is not None, housekeeping=self.housekeeping
             ),
             server=address(transport),
+            client=named(transport.get_extra_info("sockname")),
             opened_ns=opened_ns,
             owner=owner,
         )
@@ -205,7 +209,7 @@ class Listeners:
                 return
             protocol.__class__ = listening
             protocol._redis_perf_transport = override
-        self.listen(protocol, Listener(self.open_log(transport, None, protocol), None))
+        self.listen(protocol, Listener(self.open_log(transport, None, protocol), None, self.callers))
 
     def release(self) -> None:
         """Listen to none of them any more."""

@@ -81,7 +81,7 @@ class Opening:
 
     def _emit(self, conversation: Conversation, name: str, size_bytes: int | None, *, failed: bool = False) -> None:
         """A round trip of TCP (no bytes of its own) or TLS (bytes not seen)."""
-        code, line, lane = self._who
+        code, line, lane, _ = self._who
         started_ns, self._mark_ns = self._mark_ns, now_ns()
         self._opener.recorder.emit(
             RoundTrip(
@@ -96,6 +96,7 @@ class Opening:
                 purpose="setup",
                 lane=lane,
                 server=conversation.server,
+                client=conversation.client,
             )
         )
 

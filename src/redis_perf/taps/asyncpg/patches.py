@@ -2,7 +2,8 @@
 
 `protocol.Protocol`, which connections are made with; `connect_utils._connect_addr`, which opens them;
 `connect_utils.TLSUpgradeProto`, which asks for TLS; of `Connection` its slot `_protocol`, by which connections that
-were open before are met, and `reset`, which knows what a pool's reset sends.
+were open before are met, and `reset`, which knows what a pool's reset sends. And the methods that make coroutines, to
+know who calls them.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ from redis_perf.taps.asyncpg.opening import OPENING, Opening, opening
 from redis_perf.wire import Caller
 
 TESTED: Final = "0.29 to 0.32"
+ASKING: Final = (
+    "execute", "executemany", "fetch", "fetchval", "fetchrow", "fetchmany", "prepare", "copy_from_table",
+    "copy_from_query", "copy_to_table", "copy_records_to_table", "close",
+)  # fmt: skip
 _MISSING: Final = object()
 
 
@@ -42,8 +47,20 @@ def patch(client: Any, listeners: Listeners, stack: ExitStack) -> None:
     _find(client, upgrade, "data_received")
     listeners.housekeeping.update(_look_ups(client))
     replacements += [(upgrade, name, method) for name, method in _asking(upgrade).items()]
+    replacements += _asking_methods(client, listeners)
     for owner, name, replacement in replacements:
         _set(stack, owner, name, replacement)
+
+
+def _asking_methods(client: Any, listeners: Listeners) -> list[tuple[Any, str, Any]]:
+    """What makes a coroutine that asks the server, with a note of who called: see `callers`."""
+    owners = (client.Connection, client.pool.Pool, client.prepared_stmt.PreparedStatement)
+    return [
+        (owner, name, listeners.callers.noting(vars(owner)[name]))
+        for owner in owners
+        for name in ASKING
+        if name in vars(owner)
+    ]
 
 
 def _look_ups(client: Any) -> set[str]:
@@ -74,7 +91,7 @@ def _set(stack: ExitStack, owner: Any, name: str, replacement: Any) -> None:
 
 def _opening(original: Any, listeners: Listeners) -> Any:
     def listen(protocol: Any, log: Log, who: Caller) -> None:
-        listeners.listen(protocol, Listener(log, who))
+        listeners.listen(protocol, Listener(log, who, listeners.callers))
 
     @wraps(original)
     async def connect_addr(**options: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from redis_perf.recorder import Recorder
+from redis_perf.taps.callers import Callers
 from redis_perf.taps.libpq import Libpq
 from redis_perf.taps.psycopg.stream import Stream, open_log, server_of
 
@@ -20,6 +21,7 @@ class Connections:
 
     def __init__(self, recorder: Recorder, libpq: Libpq) -> None:
         self.recorder = recorder
+        self.callers = Callers()
         self._libpq = libpq
         self._streams: dict[int, Stream] = {}
         self._aside: list[Stream] = []
@@ -38,7 +40,7 @@ class Connections:
                 del self._streams[key]
                 self._aside.append(stream)
 
-        stream = self._streams[key] = Stream(self._libpq, pgconn, gone)
+        stream = self._streams[key] = Stream(self._libpq, pgconn, self.callers, gone)
         return stream
 
     def entered(self, connection: Any) -> Stream | None:

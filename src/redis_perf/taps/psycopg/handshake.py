@@ -156,7 +156,7 @@ class Handshake:
         """A round trip of TCP (no bytes of its own) or TLS (bytes not seen)."""
         if not self._tcp:
             return
-        conversation, (code, line, lane) = stream.log.conversation, self._caller
+        conversation, (code, line, lane, _) = stream.log.conversation, self._caller
         self._recorder.emit(
             RoundTrip(
                 store="postgres",
@@ -170,6 +170,7 @@ class Handshake:
                 purpose="setup",
                 lane=lane,
                 server=conversation.server,
+                client=conversation.client,
                 answer=answer,
             )
         )

@@ -20,6 +20,13 @@ from redis_perf.taps.psycopg.handshake import traced
 
 TESTED: Final = "3.1 to 3.3"
 
+ASKING: Final = (
+    "execute", "commit", "rollback", "set_autocommit", "tpc_begin", "tpc_prepare", "tpc_commit", "tpc_rollback",
+)  # fmt: skip
+"""Methods of `AsyncConnection` that make a coroutine which asks the server, to know who calls them."""
+CURSOR_ASKING: Final = ("execute", "executemany")
+SERVER_CURSOR_ASKING: Final = (*CURSOR_ASKING, "fetchone", "fetchmany", "fetchall", "scroll", "close")
+
 _Replace = Callable[[Any, Connections], Any]
 
 
@@ -38,6 +45,16 @@ def patch(client: Any, connections: Connections, stack: ExitStack) -> None:
         (owner, name, replace(_find(owner, name), connections))
         for owner, replace_each in ((client.Connection, _SYNC), (client.AsyncConnection, _ASYNC))
         for name, replace in replace_each.items()
+    ]
+    methods += [
+        (owner, name, connections.callers.noting(vars(owner)[name]))
+        for owner, names in (
+            (client.AsyncConnection, ASKING),
+            (client.AsyncCursor, CURSOR_ASKING),
+            (client.AsyncServerCursor, SERVER_CURSOR_ASKING),
+        )
+        for name in names
+        if name in vars(owner)
     ]
     for original, replacement in replacements:
         for module, name in _holders(original):

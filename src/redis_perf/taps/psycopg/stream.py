@@ -18,8 +18,10 @@ from array import array
 from collections.abc import Callable, Generator
 from typing import Any, Final
 
+from redis_perf.endpoint import own_end_of
 from redis_perf.recorder import Log, Recorder, now_ns
-from redis_perf.site import Trail, caller
+from redis_perf.site import Trail
+from redis_perf.taps.callers import Callers
 from redis_perf.taps.libpq import Libpq, TcpBytes, TraceText
 from redis_perf.wire import RECEIVED, SENT, SETTLED, Caller
 from redis_perf.wire.libpq_trace import LibpqTraceMeter
@@ -58,6 +60,7 @@ def open_log(recorder: Recorder, pgconn: Any, server: str, *, startup: bool, ope
         "postgres",
         lambda conversation: LibpqTraceMeter(conversation, startup=startup),
         server=server,
+        client=own_end_of(pgconn.socket) if pgconn.status != _BAD else None,
         opened_ns=opened_ns,
         owner=pgconn,
     )
@@ -67,14 +70,15 @@ class Stream:
     """The trace of one connection and the log it goes to."""
 
     __slots__ = (
-        "_asked", "_at_ns", "_caller", "_consumed", "_failed", "_fresh", "_kernel", "_libpq", "_waiting_bytes",
+        "_asked", "_at_ns", "_caller", "_consumed", "_failed", "_fresh", "_here", "_kernel", "_libpq", "_waiting_bytes",
         "leaving", "lock", "log", "lost", "paused", "pgconn", "text", "trail",
     )  # fmt: skip
 
     log: Log
 
-    def __init__(self, libpq: Libpq, pgconn: Any, gone: Callable[[Stream], None]) -> None:
+    def __init__(self, libpq: Libpq, pgconn: Any, callers: Callers, gone: Callable[[Stream], None]) -> None:
         self._libpq = libpq
+        self._here = callers.here
         self._kernel = TcpBytes(libpq.memory)
         self._waiting_bytes = array("i", [0])
         self._asked = b""  # what was sent last
@@ -172,7 +176,7 @@ class Stream:
         text = self.text.flushed()
         if text:
             if self._caller is None:
-                self._caller = caller(3, self.trail)
+                self._caller = self._here(self.trail)
             self._asked, self._fresh = text, True
             self._at_ns = at_ns = now_ns()
             self.log.append((at_ns, SENT, text, self._caller))
@@ -193,7 +197,7 @@ class Stream:
         if text.startswith(b"F"):
             # Where to cut only decides which time the pieces get; the meter joins a message cut in two.
             sent, separator, text = text.partition(b"\nB\t")
-            self.log.append((self._at_ns, SENT, sent + separator[:1], self._caller or caller(3, self.trail)))
+            self.log.append((self._at_ns, SENT, sent + separator[:1], self._caller or self._here(self.trail)))
             self._asked, self._fresh = sent, True
             text = separator[1:] + text
         if text:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from redis_perf.conversation import Conversation
+from redis_perf.endpoint import own_end_of
 from redis_perf.recorder import Log, Recorder, now_ns
 from redis_perf.taps.libpq import Libpq
 from redis_perf.taps.psycopg2.stream import Stream
@@ -71,6 +72,7 @@ class Connections:
             "postgres",
             lambda conversation: LibpqTraceMeter(conversation, startup=startup),
             server=server_of(connection),
+            client=own_end_of(connection.fileno()),
             opened_ns=opened_ns,
             owner=connection,
         )
@@ -101,7 +103,7 @@ class Connections:
         failed: bool = False,
     ) -> None:
         """The TCP connect, for as long as `connect` took; what was exchanged meanwhile is not seen."""
-        code, line, lane = who
+        code, line, lane, _ = who
         self._recorder.emit(
             RoundTrip(
                 store="postgres",
@@ -115,6 +117,7 @@ class Connections:
                 purpose="setup",
                 lane=lane,
                 server=conversation.server,
+                client=conversation.client,
             )
         )
 

@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+from redis_perf.pace import Pace
 from redis_perf.recorder import Log
 from redis_perf.site import Trail
 from redis_perf.wire import Caller
@@ -19,10 +20,11 @@ from redis_perf.wire import Caller
 class Listener:
     """One connection's log, and what the hot path has to know of it."""
 
-    __slots__ = ("append", "connector", "events", "grew", "keys", "log", "may_open", "parked", "trail")
+    __slots__ = ("append", "connector", "events", "grew", "keys", "log", "may_open", "pace", "parked", "trail")
 
-    def __init__(self, log: Log, connector: Caller | None) -> None:
+    def __init__(self, log: Log, connector: Caller | None, pace: Pace) -> None:
         self.log = log
+        self.pace = pace
         self.append = log.append
         self.events = log.events
         self.grew = log.grew

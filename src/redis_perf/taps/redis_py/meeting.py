@@ -16,9 +16,10 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from redis_perf.conversation import Conversation
+from redis_perf.endpoint import named, own_end
 from redis_perf.recorder import Log, Recorder, now_ns
+from redis_perf.taps.callers import Callers
 from redis_perf.taps.redis_py import transports
-from redis_perf.taps.redis_py.callers import Callers
 from redis_perf.taps.redis_py.listening import Listener, Swaps
 from redis_perf.taps.unheard import unheard, used
 from redis_perf.trace import Operation, RoundTrip, Site
@@ -70,7 +71,8 @@ class Meeting:
         if isinstance(sock, _socket.socket):
             peer = _peer(sock)
             opening = self._opening(connection, peer, tls=isinstance(sock, ssl.SSLSocket)) if opened else None
-            self.swaps.swap(sock, self._listener(connection, peer, opening), transports.listening_socket)
+            listener = self._listener(connection, peer, opening, own_end(sock))
+            self.swaps.swap(sock, listener, transports.listening_socket)
         elif hasattr(sock, "put_response"):
             self._meet_fake(connection, sock, None, opened=opened)
         else:
@@ -82,7 +84,7 @@ class Meeting:
             peer = writer.get_extra_info("peername")
             tls = writer.get_extra_info("ssl_object") is not None
             opening = self._opening(connection, peer, tls=tls) if opened else None
-            listener = self._listener(connection, peer, opening)
+            listener = self._listener(connection, peer, opening, named(writer.get_extra_info("sockname")))
             self.swaps.swap(writer, listener, transports.listening_writer)
             self.swaps.swap(connection._reader, listener, transports.listening_reader)
         elif hasattr(getattr(writer, "_socket", None), "put_response"):
@@ -121,17 +123,18 @@ class Meeting:
         began_ns, connected_ns = self._connects.pop(connection, (now, now))  # not timed: its own _connect
         return Opening(began_ns, connected_ns or now, tcp=isinstance(peer, tuple), tls=tls)
 
-    def _listener(self, connection: Any, peer: Any, opening: Opening | None) -> Listener:
+    def _listener(self, connection: Any, peer: Any, opening: Opening | None, client: str | None = None) -> Listener:
         log = self._recorder.log(
             self._tap,
             "redis",
             partial(RespMeter, startup=opening is not None),
             server=_address(connection, peer),
             name=getattr(connection, "_redis_perf_name", None),
+            client=client,
             opened_ns=opening.began_ns if opening else None,
             owner=connection,
         )
-        listener = Listener(log, self.callers.here() if opening else None)
+        listener = Listener(log, self.callers.here() if opening else None, self._recorder.pace)
         if opening:
             self._emit(listener, opening)
         return listener
@@ -154,7 +157,7 @@ class Meeting:
 def _setup(
     conversation: Conversation, who: Caller | None, name: str, started_ns: int, ended_ns: int, size_bytes: int | None
 ) -> RoundTrip:
-    code, line, lane = who or (None, 0, None)
+    code, line, lane, _ = who or (None, 0, None, None)
     return RoundTrip(
         store="redis",
         connection=conversation.connection,
@@ -168,6 +171,7 @@ def _setup(
         lane=lane,
         server=conversation.server,
         name=conversation.name,
+        client=conversation.client,
     )
 
 

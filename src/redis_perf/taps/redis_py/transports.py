@@ -1,5 +1,7 @@
 """The classes that log: blocking sockets, asyncio streams, fakeredis. Hot path: nothing is parsed here.
 
+A blocking socket also keeps the first of a reply back for the recorder's `pace`, once for each round trip.
+
 What a method needs is bound in its closure; a lookup of a global or an attribute costs more.
 """
 
@@ -41,6 +43,8 @@ def listening_socket(plain: Any, listeners: Listeners) -> type:
         size: int = receive_into(self, buffer, nbytes, flags)
         listener = listener_of(id(self))
         if size and not flags and listener is not None:
+            if listener.pace.latency_ns and not listener.may_open:
+                listener.pace.hold_back(listener.log.conversation)
             listener.may_open = True
             if size < SMALL_BYTES:
                 listener.append((now(), RECEIVED, bytes(buffer[:size]), None))
@@ -53,6 +57,8 @@ def listening_socket(plain: Any, listeners: Listeners) -> type:
         data: bytes = receive(self, size, flags)
         listener = listener_of(id(self))
         if data and not flags and listener is not None:  # with flags it is a pool's look whether the peer is there
+            if listener.pace.latency_ns and not listener.may_open:
+                listener.pace.hold_back(listener.log.conversation)
             listener.may_open = True
             listener.append((now(), RECEIVED, data, None))
             listener.grew(len(data))

@@ -1,10 +1,14 @@
-"""Who asked, in asyncio, when the library's own coroutine is a task: its stack does not lead to the user's line."""
+"""Who asked, in asyncio, when the library's own coroutine is a task: its stack does not lead to the user's line.
+
+`gather`, `create_task` and (before Python 3.12) `wait_for` make a task of the coroutine they are given. But whoever
+called the coroutine's function is on the stack while that makes it.
+"""
 
 from __future__ import annotations
 
+import inspect
 from asyncio import current_task
 from functools import wraps
-from inspect import unwrap
 from types import CodeType
 from typing import Any
 
@@ -25,7 +29,7 @@ class Callers:
 
     def noting(self, make: Any) -> Any:
         """`make`, which makes coroutines, with a note of who called it."""
-        self._noted.append(unwrap(make).__code__)
+        self._noted.append(inspect.unwrap(make).__code__)
         makers, trail = self._makers, Trail()
 
         @wraps(make)
@@ -34,11 +38,13 @@ class Callers:
             makers[id(coroutine)] = caller(2, trail)
             return coroutine
 
+        if hasattr(inspect, "markcoroutinefunction") and inspect.iscoroutinefunction(make):  # Python 3.12
+            inspect.markcoroutinefunction(noted)
         return noted
 
-    def here(self, trail: Trail | None = None) -> Caller:
+    def here(self, trail: Trail | None = None, depth: int = 3) -> Caller:
         """Who is on the stack, else who made the coroutine that this task runs."""
-        who = caller(3, trail)
+        who = caller(depth, trail)
         return who if who.code is not None else self._maker(who)
 
     def _maker(self, who: Caller) -> Caller:
@@ -50,4 +56,4 @@ class Callers:
         if getattr(coroutine, "cr_code", None) not in self._noted:
             return who
         maker = self._makers.get(id(coroutine), who)
-        return Caller(maker.code, maker.line, who.lane)
+        return maker._replace(lane=who.lane)
