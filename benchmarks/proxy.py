@@ -3,14 +3,17 @@
     python benchmarks/proxy.py [ROUNDS]
 
 Prints a Markdown table: medians over interleaved rounds, and the median of the ratios within a round. The latency is
-0, so what is measured is the proxy's own work. Needs the `embedded`, `redis` and `postgres` extras. Client, proxy and
-server share the machine's cores: with two of them, the third process is what 16 busy connections show.
+0, so what is measured is the proxy's own work. "Forwarder" is `forwarder.py`, which passes bytes on and does nothing
+else: less than it costs, no proxy in Python can. Needs the `embedded`, `redis` and `postgres` extras. Client, proxy and
+server share the machine's cores: with two of them, the third process is what busy connections show.
 """
 
 from __future__ import annotations
 
+import asyncio
 import select
 import socket
+import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -22,6 +25,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import redis
+import redis.asyncio
 
 from redis_perf import servers
 from redis_perf.proxy import Proxy
@@ -66,6 +70,26 @@ def busy(url: str) -> float:
         return answered / (monotonic_ns() - began) * 1e9
 
 
+def busy_redis_py(url: str) -> float:
+    """The same with a whole client, whose own work is part of it: tasks of redis-py that each ask in turn."""
+
+    async def ask() -> float:
+        async with redis.asyncio.Redis.from_url(url, max_connections=CONNECTIONS) as client:
+            await asyncio.gather(*(client.get("key") for _ in range(CONNECTIONS)))
+            answered, began = 0, monotonic_ns()
+
+            async def one() -> None:
+                nonlocal answered
+                while monotonic_ns() - began < BUSY_NS:
+                    await client.get("key")
+                    answered += 1
+
+            await asyncio.gather(*(one() for _ in range(CONNECTIONS)))
+            return answered / (monotonic_ns() - began) * 1e9
+
+    return asyncio.run(ask())
+
+
 def cases(redis_url: str, postgres_dsn: str) -> dict[str, Case]:
     client = redis.Redis.from_url(redis_url)
     client.set("key", "value")
@@ -75,7 +99,8 @@ def cases(redis_url: str, postgres_dsn: str) -> dict[str, Case]:
     return {
         "redis-py, one GET (us)": lambda: typical(lambda: client.get("key"), 1000),
         "redis-py, LRANGE of 1,000 (us)": lambda: typical(lambda: client.lrange("list", 0, -1), 200),
-        f"GETs on {CONNECTIONS} connections (per second)": lambda: busy(redis_url),
+        f"bare sockets, GETs on {CONNECTIONS} connections (per second)": lambda: busy(redis_url),
+        f"redis-py asyncio, GETs on {CONNECTIONS} connections (per second)": lambda: busy_redis_py(redis_url),
         "psycopg, select 1 (us)": lambda: typical(lambda: connection.execute("select 1").fetchall(), 500),
         "psycopg, 1,000 rows (us)": lambda: typical(lambda: connection.execute(ROWS).fetchall(), 100),
     }
@@ -97,23 +122,41 @@ def growth_bytes(proxy: Proxy) -> int:
     return resident_bytes(process, "VmHWM") - before
 
 
+def forwarded(url: str, stack: ExitStack) -> str:
+    """The same URL through a forwarder of its own."""
+    parts = urlsplit(url)
+    script = str(Path(__file__).with_name("forwarder.py"))
+    process = stack.enter_context(
+        subprocess.Popen([sys.executable, script, str(parts.port)], stdout=subprocess.PIPE, text=True)
+    )
+    stack.callback(process.kill)
+    assert process.stdout is not None
+    return url.replace(f":{parts.port}", f":{process.stdout.readline().strip()}", 1)
+
+
 def main(rounds: int) -> None:
     with ExitStack() as stack:
         cache, database = servers.redis("embedded"), servers.postgres("embedded")
         stack.callback(cache.stop)
         stack.callback(database.stop)
         with Proxy(redis=cache.url, postgres=database.dsn, latency_ns=0) as proxy:
-            direct = cases(cache.url, database.dsn)
-            proxied = cases(proxy.url("redis"), proxy.url("postgres"))
-            print("| | direct | through the proxy | ratio |\n|---|---:|---:|---:|")
-            for name in direct:
-                pairs = []
+            ways = [
+                cases(cache.url, database.dsn),
+                cases(forwarded(cache.url, stack), forwarded(database.dsn, stack)),
+                cases(proxy.url("redis"), proxy.url("postgres")),
+            ]
+            print("| | direct | forwarder | | proxy | |\n|---|---:|---:|---:|---:|---:|")
+            for name in ways[0]:
+                seen = []
                 for _ in range(rounds):
                     proxy.forget()  # nothing left to read meanwhile
-                    pairs.append((direct[name](), proxied[name]()))
-                before, after = (median(column) for column in zip(*pairs, strict=True))
-                ratio = median(after / before for before, after in pairs)
-                print(f"| {name} | {before:,.0f} | {after:,.0f} | {ratio:.2f} |", flush=True)
+                    seen.append([way[name]() for way in ways])
+                direct, bare, through = (median(column) for column in zip(*seen, strict=True))
+                bare_ratio, ratio = (median(each[way] / each[0] for each in seen) for way in (1, 2))
+                print(
+                    f"| {name} | {direct:,.0f} | {bare:,.0f} | {bare_ratio:.2f} | {through:,.0f} | {ratio:.2f} |",
+                    flush=True,
+                )
         with Proxy(redis=cache.url, latency_ns=0) as proxy:
             print(f"\na reply of {LARGE_BYTES >> 20} MiB: the proxy grew by {growth_bytes(proxy) / (1 << 20):.1f} MiB")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import resource
 import select
 import signal
 import socket
@@ -330,6 +332,41 @@ def test_requests_for_encryption_are_answered_no_and_counted(postgres_dsn: str) 
 # --- the process
 
 
+def leave_descriptors(proxy: Proxy, left: int) -> None:
+    """The proxy process can open so many more."""
+    process = proxy._process.pid
+    used = {int(name) for name in os.listdir(f"/proc/{process}/fd")}
+    free = (number for number in itertools.count() if number not in used)
+    limit = next(itertools.islice(free, left, None))
+    resource.prlimit(process, resource.RLIMIT_NOFILE, (limit, resource.prlimit(process, resource.RLIMIT_NOFILE)[1]))
+
+
+def test_a_client_that_finds_no_descriptor_left_waits_until_there_is_one(redis_url: str) -> None:
+    with Proxy(redis=redis_url) as proxy:
+        leave_descriptors(proxy, 2)
+        with connect(proxy) as served, connect(proxy) as waiting:
+            served.sendall(GET)
+            assert served.recv(100) == b"$-1\r\n"
+            waiting.sendall(GET)
+            trace = until(proxy, lambda trace: bool(trace.notes))
+            assert trace.notes == ("redis: connections had to wait until they were accepted: Too many open files; see "
+                                   "`ulimit -n`",)  # fmt: skip
+            served.close()
+            assert waiting.recv(100) == b"$-1\r\n"
+
+
+def test_a_client_whose_server_gets_no_descriptor_is_refused_and_the_proxy_lives_on(redis_url: str) -> None:
+    with Proxy(redis=redis_url) as proxy:
+        leave_descriptors(proxy, 1)
+        with connect(proxy) as client:
+            client.sendall(GET)
+            assert b"cannot be reached: Too many open files" in everything(client)
+        leave_descriptors(proxy, 2)
+        with connect(proxy) as client:
+            client.sendall(GET)
+            assert client.recv(100) == b"$-1\r\n"
+
+
 def test_two_proxies_at_once_count_apart(redis_url: str) -> None:
     with Proxy(redis=redis_url) as first, Proxy(redis=redis_url) as second:
         for proxy, times in ((first, 1), (second, 2)):
@@ -405,9 +442,9 @@ def test_a_port_in_use_is_an_error_that_names_it(redis_url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("rediss://127.0.0.1", "TLS"),
+        ("rediss://127.0.0.1?ssl_ca_certs=/no/such.pem", "/no/such.pem cannot be used"),
         ("mysql://127.0.0.1", "'mysql' is no scheme the proxy knows; it knows redis://"),
-        ("postgresql://127.0.0.1/db?sslmode=require", "sslmode=require means TLS"),
+        ("postgresql://127.0.0.1/db?sslmode=strict", "sslmode=strict: expected disable, allow, prefer, require"),
         ("postgresql:///db", "names no host"),
         ("postgresql://one,two/db", "several hosts"),
         ("unix://", "names no path"),

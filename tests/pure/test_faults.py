@@ -15,6 +15,7 @@ from redis_perf.proxy.faults import (
     Nothing,
     Refuse,
     Reset,
+    Restart,
     SlowDrip,
     Stall,
     When,
@@ -169,3 +170,35 @@ def test_a_slow_reply_is_cut_into_pieces() -> None:
 def test_what_cannot_be_is_an_error_that_says_why(make, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         make()
+
+
+# --- restart
+
+
+class Server:
+    """One that can be killed, as far as a fault asks."""
+
+    def crashing(self) -> None:
+        pass
+
+
+def test_a_restart_before_keeps_the_request_from_the_server_and_resets_the_connection() -> None:
+    server = Server()
+    fault = Restart(server, "before")
+    instead = fault.instead(Request("redis", 1, in_transaction=False, flushes=False))
+    assert instead is not None
+    assert (instead.answer, instead.to_server, instead.then, instead.crash) == (b"", b"", "reset", server.crashing)
+
+
+def test_a_restart_after_loses_the_whole_reply() -> None:
+    server = Server()
+    fault = Restart(server, "after", on=nth_round_trip(2))
+    assert fault.instead(Request("postgres", 1, in_transaction=True, flushes=False)) is None
+    outcome = fault.outcome(b"+OK\r\n")
+    assert (outcome.passed, outcome.then, outcome.crash) == (b"", "reset", server.crashing)
+    assert fault.on == nth_round_trip(2)
+
+
+def test_a_restart_happens_before_or_after() -> None:
+    with pytest.raises(ValueError, match="expected 'before' or 'after'"):
+        Restart(Server(), "during")  # type: ignore[arg-type]

@@ -1,15 +1,21 @@
-"""Trace files from the disk or from standard input."""
+"""Trace files and suite files from the disk or from standard input."""
 
 from __future__ import annotations
 
+import gc
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain
+from typing import TypeVar
 
 from redis_perf.commands import CommandError
 from redis_perf.report.jsonl import TraceFileError, loads
+from redis_perf.suite import Suite
 from redis_perf.trace import Trace
 
 STANDARD_INPUT = "-"
+T = TypeVar("T")
 
 
 def name_of(path: str) -> str:
@@ -19,21 +25,61 @@ def name_of(path: str) -> str:
 
 def read_trace(path: str) -> Trace:
     """Raises CommandError when there is no such file, it cannot be opened, or it is no trace of this version."""
+    return _read(path, loads)
+
+
+def read_suite(path: str) -> Suite:
+    """Raises CommandError as `read_trace` does."""
+    from redis_perf.report import suite_file
+
+    return _read(path, suite_file.loads)
+
+
+def read_either(path: str) -> Trace | Suite:
+    """What the file's header says it is. Raises CommandError as `read_trace` does."""
+    return _read(path, _either)
+
+
+def _either(lines: Iterable[str]) -> Trace | Suite:
+    from redis_perf.report import suite_file
+
+    rest = iter(lines)
+    first = next(rest, "")
+    whole = chain([first] if first else [], rest)
+    return suite_file.loads(whole) if f'"{suite_file.FORMAT}"' in first[:60] else loads(whole)
+
+
+def _read(path: str, loads: Callable[[Iterable[str]], T]) -> T:
     try:
-        if path == STANDARD_INPUT:
-            return _loads(sys.stdin.buffer)
-        with open(path, "rb") as file:
-            return _loads(file)
+        with _uncollected():
+            if path == STANDARD_INPUT:
+                return loads(_lines(sys.stdin.buffer))
+            with open(path, "rb") as file:
+                return loads(_lines(file))
     except TraceFileError as error:
         raise CommandError(f"{name_of(path)}: {error}") from error
     except FileNotFoundError as error:
         raise CommandError(
-            f"{path}: no such file, expected a trace; record one with `redisperf run --out FILE -- COMMAND`"
+            f"{path}: no such file, expected a trace; record one with `redisperf run --out FILE -- COMMAND` or "
+            "`pytest --redisperf-trace=FILE`"
         ) from error
     except OSError as error:
         raise CommandError(f"{path}: cannot be read, expected a trace file: {error.strerror}") from error
 
 
-def _loads(lines: Iterable[bytes]) -> Trace:
+def _lines(lines: Iterable[bytes]) -> Iterator[str]:
     """Bytes that are no UTF-8 are kept as they are: what is damaged is found where it matters, line by line."""
-    return loads(str(line, "utf-8", "surrogateescape") for line in lines)
+    return (str(line, "utf-8", "surrogateescape") for line in lines)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """A trace is a great many values without a cycle; looking for one again and again takes most of the time."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if was:
+            gc.enable()

@@ -24,6 +24,9 @@ VARIABLES: Final = {
         "PGUSER": "{postgres.user}",
         "PGPASSWORD": "{postgres.password}",
         "PGDATABASE": "{postgres.database}",
+        "PGSSLMODE": "{postgres.sslmode}",
+        "PGSSLROOTCERT": "{postgres.ca}",
+        "PGCHANNELBINDING": "{postgres.channel_binding}",
     },
 }
 """What a command is told of the servers it is to use; each other server NAME gets `NAME_URL`."""
@@ -47,6 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser, default: str) -> None:
         default=DEFAULT_HOLD_NS,
         metavar="TIME",
         help="added to each reply: 2ms, 500us (default 1ms; with less counts may be too high, with 0 they are bounds)",
+    )
+    parser.add_argument(
+        "--tls",
+        action="store_true",
+        help="speak TLS to clients, with a certificate made for it, which the URLs name (needs the extra tls)",
     )
 
 
@@ -73,7 +81,7 @@ def proxied(arguments: argparse.Namespace, at: Mapping[str, tuple[str, int]] | N
             urls = dict(_started(arguments, stack)) | dict(arguments.server)
             if not urls:
                 raise CommandError("no server given: expected --redis URL, --postgres URL or --server NAME=URL")
-            proxy = stack.enter_context(Proxy(latency_ns=arguments.latency, at=at, upstreams=urls))
+            proxy = stack.enter_context(Proxy(latency_ns=arguments.latency, tls=arguments.tls, at=at, upstreams=urls))
         except ServerUnavailable as error:
             raise CommandError(str(error)) from error
         yield proxy
@@ -115,6 +123,20 @@ class Words(str):
     def database(self) -> str:
         return unquote(urlsplit(self).path.lstrip("/"))
 
+    @property
+    def sslmode(self) -> str:
+        return _option(urlsplit(self).query, "sslmode")
+
+    @property
+    def ca(self) -> str:
+        """The file with the authority to trust, where TLS is to be spoken."""
+        query = urlsplit(self).query
+        return _option(query, "sslrootcert") or _option(query, "ssl_ca_certs")
+
+    @property
+    def channel_binding(self) -> str:
+        return _option(urlsplit(self).query, "channel_binding")
+
 
 def _option(query: str, name: str) -> str:
     return next((unquote(item.partition("=")[2]) for item in query.split("&") if item.partition("=")[0] == name), "")
@@ -133,6 +155,6 @@ def environment(proxy: Proxy, extra: Sequence[tuple[str, str]]) -> dict[str, str
         except (KeyError, AttributeError, IndexError, ValueError) as error:
             raise CommandError(
                 f"--env {variable}={template}: no such value ({error}); there are "
-                f"{', '.join(f'{{{name}}}' for name in urls)}, each with .host .port .user .password .database"
+                f"{', '.join(f'{{{name}}}' for name in urls)}, each with .host .port .user .password .database .ca"
             ) from error
     return {variable: value for variable, value in found.items() if value}

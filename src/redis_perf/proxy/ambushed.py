@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from functools import partial
 from time import monotonic_ns
 
+from redis_perf.errors import ServerUnavailable
 from redis_perf.proxy.armed import Ambush, Armed
 from redis_perf.proxy.faults.fault import Instead, Outcome, Then
+from redis_perf.proxy.keeping import Hold
 from redis_perf.proxy.ledger import Ledger
 from redis_perf.proxy.loop import Loop
-from redis_perf.proxy.relay import Hold, Relay
+from redis_perf.proxy.relay import Relay
+from redis_perf.proxy.secrecy import Secrecy
 from redis_perf.proxy.upstream import Upstream
 from redis_perf.proxy.watch import Watch
 from redis_perf.wire import ARRIVED
@@ -20,7 +24,14 @@ class AmbushedRelay(Relay):
     """What is watched is noted when it is handed over, for a fault may keep it from ever arriving."""
 
     def __init__(
-        self, client: socket.socket, upstream: Upstream, loop: Loop, ledger: Ledger, hold: Hold, ambush: Ambush
+        self,
+        client: socket.socket,
+        upstream: Upstream,
+        loop: Loop,
+        ledger: Ledger,
+        hold: Hold,
+        secrecy: Secrecy,
+        ambush: Ambush,
     ) -> None:
         self._ambush = ambush
         self._watch: Watch | None = None
@@ -28,10 +39,15 @@ class AmbushedRelay(Relay):
         self._kept_by: Armed | None = None
         self._drip: Outcome | None = None
         self._drop_due_ns = 0
-        super().__init__(client, upstream, loop, ledger, hold)
+        super().__init__(client, upstream, loop, ledger, hold, secrecy)
+
+    def _is_plain(self) -> bool:
+        return self._watch is None and not self._ambush and super()._is_plain()
 
     def _read_client(self) -> None:
-        self._look_out()
+        if self._watch is not None or self._ambush:
+            self._flows = False
+            self._look_out()
         super()._read_client()
         if self._kept_by is not None and not self._client.reads:
             self.close()
@@ -56,6 +72,7 @@ class AmbushedRelay(Relay):
             self._happen(instead)
 
     def _happen(self, instead: Instead) -> None:
+        self._crash(instead.crash)
         if instead.to_server:
             super()._to_server(instead.to_server)
         if instead.then != "go on":
@@ -64,12 +81,12 @@ class AmbushedRelay(Relay):
         elif instead.answer:
             self._answer(instead.answer)
 
-    def _answer(self, data: bytes) -> None:
+    def _answer(self, data: bytes, age_ns: int = 0) -> None:
         if self._watch is None:
-            super()._answer(data)
+            super()._answer(data, age_ns)
         else:
             self._watch.arrived(data)
-            self._keep(data, monotonic_ns() + self._hold.hold_ns)
+            self._keep(data, self._due_ns(self._hold.hold_ns, age_ns))
 
     def release(self, now_ns: int) -> None:
         if self._drip is not None and self._drop_due_ns <= now_ns and not self._over:
@@ -99,6 +116,7 @@ class AmbushedRelay(Relay):
         armed, outcome = watch.reading, watch.outcome()
         if armed is None or outcome is None:
             return
+        self._crash(outcome.crash)
         dripping = outcome.then == "drip"
         passed = outcome.passed[: outcome.chunk_bytes] if dripping else outcome.passed
         self._arrive(passed)
@@ -137,6 +155,14 @@ class AmbushedRelay(Relay):
         if self._kept_by is armed:
             self._kept_by = self._drip = None
             self.release(monotonic_ns())
+
+    def _crash(self, crash: Callable[[], None] | None) -> None:
+        """Everything else waits until the server is back, so that nobody meets one that is not."""
+        if crash is not None:
+            try:
+                crash()
+            except ServerUnavailable as error:
+                self._ledger.note(f"{self._upstream.name}: a fault restarts it: {error}")
 
     def _arrive(self, data: bytes) -> None:
         if data and not self._over:

@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, Final, Self
 
 from redis_perf.errors import ServerUnavailable
@@ -46,14 +47,17 @@ class Proxy:
     names only known at run time `Proxy(upstreams={"redis": "redis://..."})`.
 
     Starts at once and runs until `stop` or the end of this process, however that ends; also a context manager.
-    `latency_ns` is added to each reply, and to be exact must not be 0. Raises ServerUnavailable when a URL is none
-    the proxy can serve or an address (`at`, by name) is taken; an upstream that is down is no error until used.
+    `latency_ns` is added to each reply, and to be exact must not be 0. With `tls` it speaks TLS to its clients, with a
+    certificate made for it which its URLs have them verify (needs the extra `tls`). Raises ServerUnavailable when a URL
+    is none the proxy can serve, an address (`at`, by name) is taken or a certificate cannot be used; an upstream that
+    is down is no error until used.
     """
 
     def __init__(
         self,
         *,
         latency_ns: int = DEFAULT_HOLD_NS,
+        tls: bool = False,
         at: Mapping[str, Address] | None = None,
         upstreams: Mapping[str, str] | None = None,
         **more: str,
@@ -72,10 +76,11 @@ class Proxy:
         self._began_ns = now_ns()
         doors = [(name, url, (at or {}).get(name)) for name, url in urls.items()]
         try:
-            places = self._exchange((doors, latency_ns))
+            places, ca_path = self._exchange((doors, latency_ns, tls))
         except BaseException:
             self.stop()
             raise
+        self._ca_path: Path | None = ca_path
         self._places: dict[str, Address] = dict(zip(urls, places, strict=True))
 
     def __enter__(self) -> Self:
@@ -90,11 +95,28 @@ class Proxy:
 
     def url(self, name: str) -> str:
         """The URL that leads to this server through the proxy. Raises KeyError for a name that was not given."""
-        return self._upstreams[name].through(self._places[name])
+        return self._upstreams[name].through(self._places[name], None if self._ca_path is None else str(self._ca_path))
+
+    @property
+    def ca_path(self) -> Path | None:
+        """The certificate of the authority that clients must trust, if the proxy speaks TLS to them."""
+        return self._ca_path
 
     def address(self, name: str) -> Address:
         """Where the proxy listens for it: host and port, or a Unix socket's path."""
         return self._places[name]
+
+    def add(self, name: str, url: str, *, at: Address | None = None) -> str:
+        """Stand before one more server from now on. Returns the URL that leads to it through the proxy.
+
+        Raises ServerUnavailable as the constructor does, or when there is a server of that name already.
+        """
+        if name in self._upstreams:
+            raise ServerUnavailable(f"{name}: the proxy stands before a server of that name already")
+        upstream = Upstream.parse(name, url)
+        self._places[name] = self._ask("add", name, url, at)
+        self._upstreams[name] = upstream
+        return self.url(name)
 
     def trace(self) -> Trace:
         """What has passed since the start, or since `forget`."""

@@ -42,7 +42,11 @@ class Dial:
             yield from self._attempt(family, target)
 
     def _attempt(self, family: int, target: object) -> Iterator[socket.socket]:
-        connecting = plain(socket.socket(family, socket.SOCK_STREAM))
+        try:
+            connecting = plain(socket.socket(family, socket.SOCK_STREAM))
+        except OSError as error:  # no descriptor is left
+            self.error = str(error.strerror)
+            return
         code = connecting.connect_ex(target)  # type: ignore[arg-type]
         if code in _UNDER_WAY:
             yield connecting

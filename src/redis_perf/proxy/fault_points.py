@@ -2,37 +2,64 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from typing import Final, Literal, Self
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from typing import Final, Literal, Protocol, Self, TypeAlias
 
 from redis_perf.errors import NothingMeasured
-from redis_perf.proxy.client import Proxy
-from redis_perf.proxy.faults import Reset, nth_round_trip
-from redis_perf.trace import RoundTrip
+from redis_perf.proxy.faults import Fault, Reset, When, nth_round_trip
+from redis_perf.proxy.lying_in_wait import Lying
+from redis_perf.trace import RoundTrip, Trace
 
 _SHOWN_CHARS: Final = 60
+Side: TypeAlias = Literal["before", "after"]
+"""Of the server's executing the request."""
+Breaking: TypeAlias = Callable[[str, Side, When], Fault]
+"""What befalls this server, on which side, and when."""
+
+
+def resetting(server: str, side: Side, on: When) -> Fault:
+    """The connection is reset."""
+    return Reset(side, on)
+
+
+class Recorded(Protocol):
+    @property
+    def trace(self) -> Trace: ...
+
+
+class Breakable(Protocol):
+    """What faults can be put in: a `Proxy`, or several of them taken together."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    def record(self) -> AbstractContextManager[Recorded]: ...
+    def faulty(self, server: str, fault: Fault) -> AbstractContextManager[Lying]: ...
 
 
 class FaultPoint:
-    """One round trip of the function, reset before or after the server executed it: `with point: run()`.
+    """One round trip of the function, broken before or after the server executed it: `with point: run()`.
 
     Leaving the block disarms it. If it never fired, and no exception says why, that is NothingMeasured: the function
     took another way than when its round trips were learnt. `str(point)` is a sentence.
     """
 
-    def __init__(self, proxy: Proxy, trip: RoundTrip, number: int, when: Literal["before", "after"]) -> None:
-        self.server = trip.name or trip.store
+    def __init__(
+        self, proxy: Breakable, server: str, trip: RoundTrip, number: int, when: Side, breaking: Breaking
+    ) -> None:
+        self.server = server
         self.number = number
         """Which round trip of that server, from 1, setup not counted."""
         self.when = when
         self.trip = trip
         self._proxy = proxy
+        self._breaking = breaking
 
     def __enter__(self) -> Self:
         self._stack = ExitStack()
-        fault = Reset(self.when, on=nth_round_trip(self.number))
+        fault = self._breaking(self.server, self.when, nth_round_trip(self.number))
         self._lying = self._stack.enter_context(self._proxy.faulty(self.server, fault))
         return self
 
@@ -50,22 +77,66 @@ class FaultPoint:
     __repr__ = __str__
 
 
-def fault_points(proxy: Proxy, run: Callable[[], object]) -> Iterator[FaultPoint]:
+class FaultPoints(Iterator[FaultPoint]):
+    """The points of one function, for `for`, or of one that is async, for `async for`."""
+
+    def __init__(self, proxy: Breakable, run: Callable[[], object], breaking: Breaking) -> None:
+        self._proxy = proxy
+        self._run = run
+        self._breaking = breaking
+        self._points = self._learnt()
+
+    def __next__(self) -> FaultPoint:
+        return next(self._points)
+
+    async def __aiter__(self) -> AsyncIterator[FaultPoint]:
+        with self._proxy.record() as seen:
+            done = self._run()
+            if not inspect.isawaitable(done):
+                raise TypeError("fault_points: the function is not async: `for point in ...`, without `async`")
+            await done
+        for point in _points(self._proxy, seen.trace, self._breaking):
+            yield point
+
+    def _learnt(self) -> Iterator[FaultPoint]:
+        with self._proxy.record() as seen:
+            done = self._run()
+        if inspect.iscoroutine(done):
+            done.close()
+            raise TypeError("fault_points: the function is async: `async for point in ...`")
+        yield from _points(self._proxy, seen.trace, self._breaking)
+
+
+def fault_points(proxy: Breakable, run: Callable[[], object], *, breaking: Breaking = resetting) -> FaultPoints:
     """Runs it once to learn its round trips, then yields two points for each: before and after it was executed.
 
-    Setup traffic is left out. Raises NothingMeasured if it made no round trip through this proxy.
+        for point in fault_points(proxy, run):
+            with point:
+                try_to(run)
+
+    `run` may be async: `async for point in ...`. Setup traffic is left out. Raises NothingMeasured if it made no round
+    trip through this proxy.
+
+    `breaking` makes a fault other than `Reset`: `lambda server, side, on: Restart(servers[server], side, on)`.
     """
-    with proxy.record() as window:
-        run()
-    trips = [trip for trip in window.trace.round_trips if trip.purpose != "setup" and trip.answer == "complete"]
+    return FaultPoints(proxy, run, breaking)
+
+
+def _points(proxy: Breakable, trace: Trace, breaking: Breaking) -> Iterator[FaultPoint]:
+    trips = [trip for trip in trace.round_trips if trip.purpose != "setup" and trip.answer == "complete"]
     if not trips:
-        raise NothingMeasured(f"no round trip to {', '.join(proxy.names)} passed the proxy: are its URLs in use?")
+        to = f"to {', '.join(proxy.names)} " if proxy.names else ""
+        raise NothingMeasured(f"no round trip {to}passed the proxy: are its URLs in use?")
+    addresses = {(trip.name or trip.store, trip.server) for trip in trips}
+    shared = Counter(name for name, _ in addresses)
     numbers: Counter[str] = Counter()
     for trip in trips:
         server = trip.name or trip.store
+        if shared[server] > 1 and trip.server is not None:
+            server = trip.server
         numbers[server] += 1
-        yield FaultPoint(proxy, trip, numbers[server], "before")
-        yield FaultPoint(proxy, trip, numbers[server], "after")
+        yield FaultPoint(proxy, server, trip, numbers[server], "before", breaking)
+        yield FaultPoint(proxy, server, trip, numbers[server], "after", breaking)
 
 
 def _shown(trip: RoundTrip) -> str:

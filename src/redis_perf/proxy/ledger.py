@@ -14,7 +14,7 @@ from time import monotonic_ns
 from redis_perf.conversation import Conversation
 from redis_perf.proxy.armed import Ambush
 from redis_perf.proxy.forwarding import ForwardingMeter
-from redis_perf.proxy.sayings import looks_like
+from redis_perf.proxy.sayings import advice, looks_like
 from redis_perf.proxy.upstream import Upstream
 from redis_perf.proxy.watch import Watch
 from redis_perf.recorder import Log
@@ -25,30 +25,38 @@ from redis_perf.wire.resp import RespMeter
 
 UNREAD_BYTES = 8 << 20
 UNREAD_EVENTS = 200_000
-SLICE_EVENTS = 24
+SLICE_EVENTS = 8
+_UNHELD = (
+    "round trips are an upper bound while the latency is 0: a client that is still sending cannot be told from one "
+    "that goes on; 1 ms is enough"
+)
 _METERS = {"redis": RespMeter, "postgres": PostgresMeter}
 
 
 class Tape:
     """One connection's events. The hot path is `append((at_ns, direction, data, None))`, then `ledger.grew`."""
 
-    __slots__ = ("append", "events", "log", "meter", "opened_ns", "queued", "upstream")
+    __slots__ = ("append", "client", "events", "log", "meter", "opened_ns", "queued", "secured_ns", "upstream")
 
-    def __init__(self, upstream: Upstream) -> None:
+    def __init__(self, upstream: Upstream, client: str | None = None) -> None:
         self.upstream = upstream
+        self.client = client
         self.opened_ns = monotonic_ns()
         self.events: deque[Event] = deque()
         self.append = self.events.append
         self.log: Log | None = None
         self.meter: ForwardingMeter | None = None
         self.queued = False
+        self.secured_ns: tuple[int, int] | None = None
+        """From when to when the client's TLS handshake took."""
 
 
 class Ledger:
     """All connections, and the trace of what they did."""
 
-    def __init__(self, upstreams: Iterable[Upstream]) -> None:
-        self._taps = tuple(Tapped(f"proxy of {upstream.name}", upstream.store) for upstream in upstreams)
+    def __init__(self) -> None:
+        self._taps: list[Tapped] = []
+        self._unheld: list[tuple[int, int | None]] = []  # from when to when nothing was kept back
         self._ids = itertools.count(1)
         self._tapes: dict[Tape, None] = {}
         self._unread: deque[Tape] = deque()
@@ -58,6 +66,17 @@ class Ledger:
         self._opened: list[Opened] = []
         self._notes: dict[str, None] = {}
 
+    def add(self, upstream: Upstream) -> None:
+        """One more server."""
+        self._taps.append(Tapped(f"proxy of {upstream.name}", upstream.store))
+
+    def holds(self, hold_ns: int) -> None:
+        """From now on replies are kept back for so long."""
+        if self._unheld and self._unheld[-1][1] is None:
+            self._unheld[-1] = self._unheld[-1][0], monotonic_ns()
+        if not hold_ns:
+            self._unheld.append((monotonic_ns(), None))
+
     def note(self, text: str) -> None:
         """To be known when reading the numbers."""
         self._notes[text] = None
@@ -66,7 +85,12 @@ class Ledger:
         """This connection speaks the store's protocol, as far as can be told, and is counted from its beginning."""
         upstream = tape.upstream
         conversation = Conversation(
-            upstream.store, next(self._ids), self._finished.append, server=upstream.shown, name=upstream.label
+            upstream.store,
+            next(self._ids),
+            self._finished.append,
+            server=upstream.shown,
+            name=upstream.label,
+            client=tape.client,
         )
         meter = ForwardingMeter(conversation, _METERS[upstream.store](conversation))
         tape.meter = meter
@@ -76,10 +100,18 @@ class Ledger:
         self._opened.append(
             Opened(upstream.store, conversation.connection, tape.opened_ns, upstream.shown, upstream.label)
         )
-        if isinstance(upstream.address, tuple):
-            self._finished.append(_connect(conversation, tape.opened_ns))
+        if isinstance(upstream.address, tuple) or tape.client is not None:
+            self._finished.append(_opening("CONNECT", conversation, tape.opened_ns, tape.opened_ns, 0))
+        if tape.secured_ns is not None:
+            self._finished.append(_opening("TLS", conversation, *tape.secured_ns, None))
         for event in tape.events:
             self.grew(tape, len(event[2]))
+
+    def secured(self, tape: Tape, began_ns: int) -> None:
+        """The client's TLS handshake is done: a round trip whose bytes are not looked at."""
+        tape.secured_ns = (began_ns, monotonic_ns())
+        if tape.log is not None:
+            self._finished.append(_opening("TLS", tape.log.conversation, *tape.secured_ns, None))
 
     def unknown(self, tape: Tape, beginning: bytes) -> None:
         """This connection does not begin as one of the store's does: it is passed on, and nothing of it counted."""
@@ -87,10 +119,11 @@ class Ledger:
         upstream = tape.upstream
         guess = looks_like(upstream.store, beginning)
         what = f"looks like {guess}" if guess else f"begins with {beginning[:8]!r}"
+        hint = advice(guess) if guess else ""
         if tape.log is not None:
             connection = tape.log.conversation.connection
             tape.log.give_up(
-                f"connection {connection}: what the client sent {what}, not {upstream.store}", tape.opened_ns
+                f"connection {connection}: what the client sent {what}, not {upstream.store}{hint}", tape.opened_ns
             )
 
     def grew(self, tape: Tape, size_bytes: int) -> None:
@@ -143,13 +176,19 @@ class Ledger:
         return Trace(
             round_trips=tuple(sorted(inside, key=lambda trip: trip.started_ns)),
             opened=tuple(opened for opened in self._opened if since_ns <= opened.at_ns < until_ns),
-            taps=self._taps,
+            taps=tuple(self._taps),
             problems=tuple(_problems(self._tapes, since_ns, until_ns)),
-            notes=tuple(self._notes),
+            notes=(*self._notes, *([_UNHELD] if self._was_unheld(since_ns, until_ns) else [])),
         )
+
+    def _was_unheld(self, since_ns: int, until_ns: int) -> bool:
+        return any(began_ns < until_ns and since_ns <= (ended_ns or until_ns) for began_ns, ended_ns in self._unheld)
 
     def forget(self, before_ns: int) -> None:
         """Nobody will ask for what started earlier."""
+        self._unheld = [
+            (began_ns, ended_ns) for began_ns, ended_ns in self._unheld if (ended_ns or before_ns) >= before_ns
+        ]
         self._read_all()
         kept = [trip for trip in self._finished if trip.started_ns >= before_ns]
         self._finished.clear()
@@ -175,17 +214,20 @@ def _unfinished(log: Log) -> list[RoundTrip]:
     return list(log.conversation.unfinished())
 
 
-def _connect(conversation: Conversation, at_ns: int) -> RoundTrip:
-    """A TCP connection was accepted: a round trip of the client's, which is over before the proxy hears of it."""
+def _opening(
+    name: str, conversation: Conversation, started_ns: int, ended_ns: int, size_bytes: int | None
+) -> RoundTrip:
+    """TLS, or TCP: a connection that was accepted, which is over before the proxy hears of it."""
     return RoundTrip(
         store=conversation.store,
         connection=conversation.connection,
-        operations=(Operation("CONNECT", "CONNECT"),),
-        started_ns=at_ns,
-        ended_ns=at_ns,
-        sent_bytes=0,
-        received_bytes=0,
+        operations=(Operation(name, name),),
+        started_ns=started_ns,
+        ended_ns=ended_ns,
+        sent_bytes=size_bytes,
+        received_bytes=size_bytes,
         purpose="setup",
         server=conversation.server,
         name=conversation.name,
+        client=conversation.client,
     )

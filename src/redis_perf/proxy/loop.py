@@ -2,12 +2,16 @@
 
 Handlers of clients run before those of servers, and both before anything is released: what a client has sent by then
 was sent without it. epoll rounds waiting times to milliseconds, `select` on the epoll's own descriptor does not; the
-last stretch is spent polling, for a sleeper is woken late.
+last stretch is spent polling, for a sleeper is woken late: the later, the longer it slept.
+
+While answers and requests follow each other closely it polls between them too, for being woken twice costs more than
+all else the proxy does. It stops as soon as one wait was in vain.
 """
 
 from __future__ import annotations
 
 import ctypes
+import os
 import select
 import sys
 from bisect import insort
@@ -25,6 +29,12 @@ Handler: TypeAlias = Callable[[int], None]
 READ: Final = getattr(select, "EPOLLIN", 1)
 WRITE: Final = getattr(select, "EPOLLOUT", 4)
 POLLED_NS = 120_000
+POLLED_AT_MOST_NS = 400_000
+"""Before something is due: at least, and if sleepers are woken later than that."""
+BUSY_NS = 100_000
+"""A shorter wait is spent polling, if the one before was as short."""
+SLEEPS_NS = 50_000_000
+"""Polling costs a core that others want; after they took it there is none for so long."""
 QUIET_NS = 2_000_000
 DRAINING_TURNS = 4
 """From a connection being accepted to its end being passed on; without end it would be under load."""
@@ -61,6 +71,10 @@ class Loop:
         self._masks: dict[int, int] = {}
         self._kept: deque[tuple[int, Keeper]] = deque()
         self._newest_ns = 0  # when the last that was kept is due
+        self._polled_ns = POLLED_NS
+        self._busy = False
+        self._sleeps_until_ns = 0
+        self._may_poll = len(os.sched_getaffinity(0)) > 1  # on a single core nobody answers while this polls
 
     def watch(self, descriptor: int, mask: int, handler: Handler, *, first: bool) -> None:
         """Call `handler` when the socket is ready for any of `mask`; 0: not for now."""
@@ -137,6 +151,24 @@ class Loop:
     def _wait(self) -> list[tuple[int, int]]:
         if self._kept:
             return self._wait_until(self._kept[0][0])
+        ready = self._epoll.poll(0)
+        if ready:
+            return ready
+        began_ns = now_ns = monotonic_ns()
+        while self._busy and not ready:
+            ready = self._epoll.poll(0)
+            before_ns, now_ns = now_ns, monotonic_ns()
+            self._busy = now_ns - began_ns < BUSY_NS
+            if now_ns - before_ns > BUSY_NS:  # others want this core
+                self._sleeps_until_ns = now_ns + SLEEPS_NS
+        if not ready:
+            ready = self._sleep()
+            now_ns = monotonic_ns()
+            self._busy = self._may_poll and now_ns - began_ns < BUSY_NS and now_ns > self._sleeps_until_ns
+        return ready
+
+    def _sleep(self) -> list[tuple[int, int]]:
+        """Until something happens; meanwhile what is unread is read."""
         if not self._background.unread:
             return self._epoll.poll()
         ready = self._epoll.poll(QUIET_NS / 1e9)
@@ -146,15 +178,24 @@ class Loop:
         return ready
 
     def _wait_until(self, due_ns: int) -> list[tuple[int, int]]:
-        left_ns = due_ns - monotonic_ns() - POLLED_NS
+        now_ns = monotonic_ns()
+        left_ns = due_ns - now_ns - self._polled_ns
         if left_ns > QUIET_NS and self._background.unread:
             ready = self._epoll.poll(0)
             if not ready:
                 self._background.read_some()
             return ready
         if left_ns > 0 and not select.select([self._epoll.fileno()], (), (), left_ns / 1e9)[0]:
+            self._overslept(monotonic_ns() - now_ns - left_ns)
             return []
         return self._epoll.poll(0)
+
+    def _overslept(self, late_ns: int) -> None:
+        """Poll for as long before the next is due, and a little less each time it was not needed."""
+        if late_ns > POLLED_AT_MOST_NS:  # others had this core: polling for longer would not get it back
+            late_ns = 0
+        wanted_ns = max(late_ns + late_ns // 2, self._polled_ns - self._polled_ns // 64, POLLED_NS)
+        self._polled_ns = min(wanted_ns, POLLED_AT_MOST_NS)
 
 
 def _wake_in_time() -> None:

@@ -8,29 +8,24 @@ than `HELD_BYTES` and a chunk each way are ever in hand.
 from __future__ import annotations
 
 import socket
-from collections import deque
 from time import monotonic_ns
-from typing import Final, Protocol
 
+from redis_perf.endpoint import peer_end
+from redis_perf.proxy.asking import towards
 from redis_perf.proxy.dial import Dial
 from redis_perf.proxy.end import End
-from redis_perf.proxy.greeting import Greeting, Kind
+from redis_perf.proxy.greeting import Kind, greeting
+from redis_perf.proxy.keeping import HELD_BYTES, Hold, Keeping
 from redis_perf.proxy.ledger import Ledger, Tape
 from redis_perf.proxy.loop import WRITE, Loop
 from redis_perf.proxy.sayings import refusal
+from redis_perf.proxy.secrecy import Secrecy
+from redis_perf.proxy.tls import TlsEnd
 from redis_perf.proxy.upstream import Upstream
-from redis_perf.wire import ARRIVED, LOOKED, RECEIVED, SENT
-
-HELD_BYTES: Final = 4 << 20
+from redis_perf.wire import SENT
 
 
-class Hold(Protocol):
-    """How long replies are kept back."""
-
-    hold_ns: int
-
-
-class Relay:
+class Relay(Keeping):
     """Lives from accept until both ends are closed."""
 
     def __init__(
@@ -40,19 +35,20 @@ class Relay:
         loop: Loop,
         ledger: Ledger,
         hold: Hold,
+        secrecy: Secrecy,
     ) -> None:
-        self._upstream, self._loop, self._ledger, self._hold = upstream, loop, ledger, hold
-        self._client = End(client, loop, self._from_client, first=True)
+        tape = Tape(upstream, peer_end(client))
+        super().__init__(End(client, loop, self._from_client, first=True), tape, loop, ledger, hold)
+        self._upstream, self._secrecy = upstream, secrecy
         self._server: End | None = None
-        self._connected = self._broken = self._over = False
+        self._connected = self._broken = False
         self._early: list[bytes] = []
         self._refusal = b""
-        self._held: deque[tuple[int, bytes]] = deque()
-        self._held_bytes = 0
-        self._tape: Tape | None = Tape(upstream)
-        self._greeting = Greeting() if upstream.store == "postgres" else None
-        if self._greeting is None:
-            ledger.count(self._tape)
+        self._greeting = greeting(
+            upstream.store, speaks_tls=secrecy.clients is not None, tls_behind=secrecy.server is not None
+        )
+        if upstream.store == "redis":
+            ledger.count(tape)
         self._dial = Dial(upstream.address)
         self._try_next()
 
@@ -63,23 +59,47 @@ class Relay:
             self._flush_client()
         if events != WRITE and self._client.reads and not self._over:
             self._read_client()
-        self._settle()
+        if not self._flows:
+            self._settle()
 
     def _read_client(self) -> None:
+        age_ns = 0
         try:
-            data = self._client.read()
+            if self._hold.hold_ns:
+                data, age_ns = self._client.read_aged()
+            else:
+                data = self._client.read()
         except OSError:
             self.close(reset=True)
             return
         if data:
-            self._note(SENT, data)
-            data = data if self._greeting is None else self._greet(data)
-            if data:
-                self._to_server(data)
+            self._late_ns = age_ns
+            self._sent(data, monotonic_ns() - age_ns)
         elif data is not None:
-            self._client.reads = False
+            self._flows = self._client.reads = False
             if self._connected and self._server is not None:
                 self._server.end()
+
+    def _sent(self, data: bytes, at_ns: int) -> None:
+        """The client sent this then."""
+        if self._flows and self._server is not None:
+            self._write_server(self._server, data)
+            self._note(SENT, data, at_ns)
+        else:
+            if self._greeting is not None:
+                data = self._greet(data)
+            else:
+                self._note(SENT, data, at_ns)
+            if data:
+                self._to_server(data)
+
+    def _write_server(self, server: End, data: bytes) -> None:
+        try:
+            server.write(data)
+        except OSError:  # it may have said why: what it said is still to be read
+            server.drop()
+        if server.blocked or server.ends:
+            self._flows = False
 
     def _to_server(self, data: bytes) -> None:
         if self._refusal:
@@ -87,19 +107,22 @@ class Relay:
         elif not self._connected or self._server is None:
             self._early.append(data)
         elif not self._server.ends:
-            try:
-                self._server.write(data)
-            except OSError:  # it may have said why: what it said is still to be read
-                self._server.drop()
+            self._write_server(self._server, data)
         elif not self._server.reads:
             self.close(reset=True)
 
     def _greet(self, data: bytes) -> bytes:
-        """The beginning of a Postgres connection: what of it the server gets."""
+        """The beginning of a connection: what of it the server gets."""
         assert self._greeting is not None
         step = self._greeting.feed(data)
+        if step.handshake:
+            self._secure_client(step.handshake)
+            return b""
+        self._note(SENT, data)
         if step.answers:
             self._answer(step.answers)
+        if step.refused is not None:
+            self._turn_away(step.refused)
         if step.kind is not None:
             self._greeting = None
             self._begin(step.kind, data)
@@ -108,13 +131,29 @@ class Relay:
     def _begin(self, kind: Kind, beginning: bytes) -> None:
         assert self._tape is not None
         if kind == "session":
-            self._ledger.count(self._tape)
+            if self._tape.log is None:
+                self._ledger.count(self._tape)
         elif kind == "unknown":
             self._ledger.unknown(self._tape, beginning)
         else:
             self._tape = None
         if kind == "replication":
             self._ledger.note(f"{self._upstream.name}: a replication connection was passed on and not counted")
+
+    def _secure_client(self, handshake: bytes) -> None:
+        assert self._secrecy.clients is not None
+        hold_ns = self._hold.hold_ns
+        self._client = end = TlsEnd(
+            self._client, self._secrecy.clients, self._from_client, self._client_secured, hold_ns=hold_ns
+        )
+        end.begin(handshake)
+
+    def _client_secured(self, why: str | None) -> None:
+        if why is not None:
+            self._ledger.note(f"{self._upstream.name}: a TLS handshake with a client failed: {why}")
+            self.close()
+        elif isinstance(self._client, TlsEnd) and self._tape is not None:
+            self._ledger.secured(self._tape, self._client.began_ns)
 
     # --- the server
 
@@ -123,13 +162,21 @@ class Relay:
         if connecting is not None:
             self._server = End(connecting, self._loop, self._from_server, first=False, mask=WRITE)
             return
+        self._no_server(f"{self._upstream.shown} cannot be reached: {self._dial.error}")
+
+    def _no_server(self, text: str) -> None:
         self._server = None
-        text = f"{self._upstream.shown} cannot be reached: {self._dial.error}"
         self._ledger.note(f"{self._upstream.name}: {text}; connections to it were refused")
         self._refusal = refusal(self._upstream.store, f"redisperf proxy: {text}")
-        if self._early:
+        if self._early or self._connected:
             self._early.clear()
             self._refuse()
+
+    def _turn_away(self, text: str) -> None:
+        """This client does not begin as it must."""
+        self._ledger.note(f"{self._upstream.name}: a connection was refused: {text}")
+        self._refusal = refusal(self._upstream.store, f"redisperf proxy: {text}")
+        self._refuse()
 
     def _refuse(self) -> None:
         """Say why there is no server, once the client has asked for something."""
@@ -145,13 +192,29 @@ class Relay:
                 self._flush_server(self._server)
             if events != WRITE and self._server.reads:
                 self._read_server(self._server)
-        self._settle()
+        if not self._flows:
+            self._settle()
 
     def _connect(self) -> None:
         assert self._server is not None
         if self._dial.failed(self._server.error()):
             self._server.close()
             self._try_next()
+        elif self._secrecy.server is not None:
+            self._server = end = towards(
+                self._upstream, self._server, self._secrecy.server, self._from_server, self._reached
+            )
+            end.open()
+        else:
+            self._reached(None)
+
+    def _reached(self, why: str | None) -> None:
+        """Connected, and if TLS is spoken that is agreed on, or it is not for this reason."""
+        assert self._server is not None
+        if why is not None:
+            self._server.close()
+            self._no_server(f"TLS with {self._upstream.shown} failed: {why}")
+            self._settle()
             return
         self._connected = True
         for data in self._early:
@@ -168,75 +231,28 @@ class Relay:
             server.drop()
 
     def _read_server(self, server: End) -> None:
+        age_ns = 0
         try:
-            data = server.read()
+            if self._hold.hold_ns:
+                data, age_ns = server.read_aged()
+            else:
+                data = server.read()
         except OSError:
             data, self._broken = b"", True
         if data:
-            self._answer(data)
+            self._answer(data, age_ns)
         elif data is not None:
-            server.reads = False
+            self._flows = server.reads = False
             if self._held:
                 self._keep(b"", monotonic_ns())
             else:
                 self._server_ended()
 
-    # --- keeping back
-
-    def _answer(self, data: bytes) -> None:
-        """To the client, when it is due."""
-        hold_ns = self._hold.hold_ns
-        if hold_ns or self._held:
-            due_ns = self._keep(data, monotonic_ns() + hold_ns)
-            self._note(ARRIVED, data, due_ns)
-        else:
-            self._note(RECEIVED, data)
-            self._write_client(data)
-
-    def _keep(self, data: bytes, due_ns: int) -> int:
-        due_ns = self._loop.keep(due_ns, self)
-        self._held.append((due_ns, data))
-        self._held_bytes += len(data)
-        return due_ns
-
-    def release(self, now_ns: int) -> None:
-        """Pass on what is due; nothing (an end) too."""
-        while self._held and self._held[0][0] <= now_ns and not self._over:
-            _, data = self._held.popleft()
-            self._held_bytes -= len(data)
-            if data:
-                self._hand_over(data)
-            else:
-                self._server_ended()
-        self._looked()
-        self._settle()
-
-    def _hand_over(self, data: bytes) -> None:
-        """It was kept back and noted, and is due."""
-        self._write_client(data)
-
-    def _write_client(self, data: bytes) -> None:
-        try:
-            self._client.write(data)
-        except OSError:
-            self.close(reset=True)
-
-    def _flush_client(self) -> None:
-        try:
-            self._client.flush()
-        except OSError:
-            self.close(reset=True)
-        self._looked()
-
-    def _looked(self) -> None:
-        """If all that came was handed over, the client has looked at it."""
-        if not self._held and not self._client.blocked and not self._over:
-            self._note(LOOKED, b"")
-
     # --- ends
 
     def _server_ended(self) -> None:
         """All it said has been handed over, or waits for the client to take it."""
+        self._flows = False
         if not self._broken:
             self._client.end()
         elif not self._client.blocked:
@@ -257,23 +273,25 @@ class Relay:
             finished = answered and (self._broken or (not client.reads and not server.blocked))
         if finished:
             self.close(reset=self._broken)
+        else:
+            self._flows = self._is_plain()
+
+    def _is_plain(self) -> bool:
+        """Whether what either side says can be passed on at once, with nothing else to be done."""
+        client, server = self._client, self._server
+        if server is None or not self._connected or self._greeting is not None:
+            return False
+        held_up = client.blocked or server.blocked or self._held_bytes >= HELD_BYTES
+        return client.reads and server.reads and not (client.ends or server.ends or held_up)
 
     def close(self, *, reset: bool = False) -> None:
         """Close both ends now."""
         if self._over:
             return
-        self._over = True
+        self._over, self._flows = True, False
         self._client.close(reset=reset)
         if self._server is not None:
             self._server.close(reset=reset)
         self._held.clear()
         if self._tape is not None and self._tape.log is not None:
             self._ledger.close(self._tape)
-
-    def _note(self, direction: int, data: bytes, at_ns: int | None = None) -> None:
-        """What is kept back arrives, as the client sees it, when it is due."""
-        tape = self._tape
-        if tape is not None:
-            tape.append((at_ns or monotonic_ns(), direction, data, None))
-            if tape.log is not None:
-                self._ledger.grew(tape, len(data))

@@ -16,6 +16,15 @@ _LOOKS_LIKE: Final = (
 )
 _REDIS_STARTS: Final = (b"*", b"PING", b"ping", b"+", b"-", b"$", b":", b"%")
 
+NOT_TLS: Final = (
+    "this port does not speak TLS, and what came looks like TLS: connect with redis://, "
+    "or have the proxy speak TLS to its clients (--tls, tls=True)"
+)
+TLS_ALONE: Final = (
+    "this port speaks TLS alone, and what came is not TLS: connect with rediss:// and the proxy's ssl_ca_certs"
+)
+UNENCRYPTED: Final = "unencrypted data came after the request for TLS, before it was answered"
+
 
 def refusal(store: Store, text: str) -> bytes:
     """An error reply of Redis, or a fatal error of Postgres."""
@@ -37,3 +46,8 @@ def looks_like(store: Store, beginning: bytes) -> str | None:
     if store == "postgres" and beginning.startswith(_REDIS_STARTS):
         return "Redis"
     return None
+
+
+def advice(guess: str) -> str:
+    """What to do about a protocol that was not expected."""
+    return " (the proxy can: --tls, or tls=True)" if guess == "TLS" else ""

@@ -16,19 +16,22 @@ from pathlib import Path
 from time import monotonic_ns
 from typing import TypeAlias
 
+from redis_perf.certificates import Certificates
 from redis_perf.errors import ServerUnavailable
 from redis_perf.proxy.ambushed import AmbushedRelay
 from redis_perf.proxy.armed import Ambush
 from redis_perf.proxy.dial import plain
+from redis_perf.proxy.door import Door
 from redis_perf.proxy.end import RESET
 from redis_perf.proxy.faults import Fault
 from redis_perf.proxy.ledger import Ledger
 from redis_perf.proxy.loop import READ, Loop
+from redis_perf.proxy.secrecy import Secrecy
 from redis_perf.proxy.upstream import Address, Upstream
 from redis_perf.trace import Trace
 
 BACKLOG = 512
-Door: TypeAlias = "tuple[str, str, Address | None]"
+Place: TypeAlias = "tuple[str, str, Address | None]"
 """An upstream's name and URL, and where to listen; None: anywhere on the loopback."""
 
 
@@ -40,49 +43,52 @@ class Server:
         self._control = control
         self._stack = ExitStack()
         self._ambushes: dict[str, Ambush] = {}
+        self._secrecies: dict[str, Secrecy] = {}
+        self._certificates: Certificates | None = None
 
     def run(self) -> None:
         """Serve until the owner has gone."""
         with self._stack:
             try:
-                doors, hold_ns = self._control.recv()
-                places = self._open(doors)
+                doors, hold_ns, tls = self._control.recv()
+                places = self._open(doors, tls=tls)
             except EOFError:
                 return
             except (ServerUnavailable, OSError) as error:
                 self._control.send(("failed", str(error)))
                 return
             self.latency(hold_ns)
-            self._control.send(("done", places))
+            self._control.send(("done", (places, self._certificates and self._certificates.ca_path)))
             self._loop.watch(self._control.fileno(), READ, self._told, first=False)
             self._loop.run()
 
-    def _open(self, doors: Sequence[Door]) -> list[Address]:
-        upstreams = [Upstream.parse(name, url) for name, url, _ in doors]
-        self._ledger = Ledger(upstreams)
-        self._ambushes = {upstream.name: Ambush() for upstream in upstreams}
+    def _open(self, doors: Sequence[Place], *, tls: bool) -> list[Address]:
+        if tls:
+            hosts = [place[0] for _, _, place in doors if isinstance(place, tuple)]
+            self._certificates = self._stack.enter_context(Certificates.temporary(*hosts))
+        self._ledger = Ledger()
         self._loop = Loop(self._ledger)
-        return [self._listen(upstream, place) for upstream, (_, _, place) in zip(upstreams, doors, strict=True)]
+        return [self.add(*door) for door in doors]
 
-    def _listen(self, upstream: Upstream, place: Address | None) -> Address:
-        door = self._stack.enter_context(_bound(upstream, place, self._stack))
-        door.setblocking(False)
-        self._loop.watch(door.fileno(), READ, partial(self._accept, door, upstream), first=False)
-        name = door.getsockname()
-        return name if isinstance(name, str) else (name[0], name[1])
+    def add(self, name: str, url: str, place: Address | None) -> Address:
+        """Stand before one more. Returns where."""
+        upstream = Upstream.parse(name, url)
+        secrecy = Secrecy.of(upstream, self._certificates)
+        sock = self._stack.enter_context(_bound(upstream, place, self._stack, tls=self._certificates is not None))
+        self._secrecies[name], self._ambushes[name] = secrecy, Ambush()
+        self._ledger.add(upstream)
+        Door(sock, self._loop, partial(self._come, upstream), lambda text: self._ledger.note(f"{name}: {text}"))
+        address = sock.getsockname()
+        return address if isinstance(address, str) else (address[0], address[1])
 
-    def _accept(self, door: socket.socket, upstream: Upstream, _events: int) -> None:
-        try:
-            client, _ = door.accept()
-        except OSError as error:  # gone again, or no descriptor left for it
-            self._ledger.note(f"{upstream.name}: a connection could not be accepted: {error.strerror}")
-            return
+    def _come(self, upstream: Upstream, client: socket.socket) -> None:
         ambush = self._ambushes[upstream.name]
         if ambush.refuses():
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             client.close()
             return
-        AmbushedRelay(plain(client), upstream, self._loop, self._ledger, self, ambush)
+        secrecy = self._secrecies[upstream.name]
+        AmbushedRelay(plain(client), upstream, self._loop, self._ledger, self, secrecy, ambush)
 
     def _told(self, _events: int) -> None:
         try:
@@ -93,6 +99,7 @@ class Server:
     def _do(self, verb: str, *arguments: object) -> None:
         self._loop.drain()
         verbs: dict[str, Callable[..., object]] = {
+            "add": self.add,
             "trace": self.trace,
             "latency": self.latency,
             "forget": self.forget,
@@ -100,7 +107,11 @@ class Server:
             "fired": self.fired,
             "disarm": self.disarm,
         }
-        self._control.send(("done", verbs[verb](*arguments)))
+        try:
+            answer = "done", verbs[verb](*arguments)
+        except (ServerUnavailable, OSError) as error:
+            answer = "failed", str(error)
+        self._control.send(answer)
 
     def trace(self, since_ns: int, until_ns: int | None) -> Trace:
         return self._ledger.trace(since_ns, monotonic_ns() if until_ns is None else until_ns)
@@ -119,16 +130,16 @@ class Server:
 
     def latency(self, hold_ns: int) -> None:
         self.hold_ns = hold_ns
-        if not hold_ns:
-            self._ledger.note(
-                "round trips are an upper bound while the latency is 0: a client that is still sending cannot be told "
-                "from one that goes on; 1 ms is enough"
-            )
+        self._ledger.holds(hold_ns)
 
 
-def _bound(upstream: Upstream, place: Address | None, stack: ExitStack) -> socket.socket:
-    """Listening there, or at an address of its own choice of the upstream's kind."""
-    if place is None and isinstance(upstream.address, str):
+def _bound(upstream: Upstream, place: Address | None, stack: ExitStack, *, tls: bool) -> socket.socket:
+    """Listening there, or at an address of its own choice of the upstream's kind; TLS is spoken on TCP alone."""
+    if tls and isinstance(place, str):
+        raise ServerUnavailable(
+            f"{upstream.name}: TLS is not spoken on a Unix socket ({place}); give a host and a port"
+        )
+    if place is None and isinstance(upstream.address, str) and not tls:
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="redisperf-"))
         place = str(Path(directory, upstream.socket_name))
     try:

@@ -1,7 +1,7 @@
 """Whom the proxy stands before: a server by its URL, and the URL that leads to it through the proxy. No I/O.
 
 The store is known from the scheme. The proxy listens on the kind of socket its upstream has: TCP on the loopback for
-TCP, a Unix socket in a private directory for a Unix socket.
+TCP, a Unix socket in a private directory for a Unix socket. Whether it speaks TLS is another matter on either side.
 """
 
 from __future__ import annotations
@@ -11,21 +11,19 @@ from typing import Final, TypeAlias
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from redis_perf.errors import ServerUnavailable
+from redis_perf.proxy.trust import TLS_SCHEMES, Trust, through_tls, without_tls
 from redis_perf.trace import Store
 
 Address: TypeAlias = "str | tuple[str, int]"
 """A Unix socket's path, or host and port."""
 
 _STORES: Final[dict[str, Store]] = {
-    "redis": "redis",
-    "valkey": "redis",
-    "unix": "redis",
+    **dict.fromkeys(("redis", "rediss", "valkey", "valkeys", "unix"), "redis"),
     "postgres": "postgres",
     "postgresql": "postgres",
 }
 _PORTS: Final = {"redis": 6379, "postgres": 5432}
-_NEEDS_TLS: Final = frozenset({"require", "verify-ca", "verify-full"})
-SCHEMES: Final = "redis://, unix://, postgresql://"
+SCHEMES: Final = "redis://, rediss://, unix://, postgresql://"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +34,22 @@ class Upstream:
     store: Store
     address: Address
     url: str
+    tls: Trust | None = None
+    """How to speak TLS to it; None: it is spoken to in clear."""
 
     @classmethod
     def parse(cls, name: str, url: str) -> Upstream:
         """Raises ServerUnavailable with what is wrong with the URL."""
         parts = urlsplit(url)
-        if parts.scheme == "rediss":
-            raise ServerUnavailable(f"{name}: rediss:// means TLS, which the proxy does not speak to a server yet")
         store = _STORES.get(parts.scheme)
         if store is None:
             raise ServerUnavailable(f"{name}: {parts.scheme or url!r} is no scheme the proxy knows; it knows {SCHEMES}")
         try:
-            address = _address(name, store, parts)
+            address = _address(store, parts)
+            tls = _trust(store, parts, address)
         except ValueError as error:
             raise ServerUnavailable(f"{name}: {error}") from error
-        return cls(name, store, address, url)
+        return cls(name, store, address, url, tls)
 
     @property
     def shown(self) -> str:
@@ -67,25 +66,57 @@ class Upstream:
         """What the file of the proxy's Unix socket is called: libpq makes the name from the port."""
         return f".s.PGSQL.{_port(urlsplit(self.url), 'postgres')}" if self.store == "postgres" else f"{self.name}.sock"
 
-    def through(self, address: Address) -> str:
-        """The same URL (user, password, database, options) with the proxy's address in it."""
+    def through(self, address: Address, ca_file: str | None = None) -> str:
+        """The same URL (user, password, database, options) with the proxy's address in it.
+
+        `ca_file` is of the authority of a proxy that speaks TLS to its clients; it then listens on TCP.
+        """
         parts = urlsplit(self.url)
         login, at, _ = parts.netloc.rpartition("@")
         if isinstance(address, tuple):
-            return _url(parts, f"{login}{at}{_host_and_port(*address)}", parts.path, _without_host(parts))
+            path = "" if parts.scheme == "unix" else parts.path
+            netloc = f"{login}{at}{_host_and_port(*address)}"
+            return _url(self._scheme(parts, tls=ca_file is not None), netloc, path, self._query(parts, ca_file))
         if self.store == "redis":
-            return _url(parts, parts.netloc, quote(address), parts.query)
+            return _url(parts.scheme, parts.netloc, quote(address), parts.query)
         directory = address.rpartition("/")[0]
         query = urlencode([*_options(_without_host(parts)), ("host", directory), ("port", _port(parts, "postgres"))])
-        return _url(parts, f"{login}{at}", parts.path, query)
+        return _url(parts.scheme, f"{login}{at}", parts.path, query)
+
+    def _scheme(self, parts: SplitResult, *, tls: bool) -> str:
+        if self.store == "postgres":
+            return parts.scheme
+        clear = TLS_SCHEMES.get(parts.scheme, "redis" if parts.scheme == "unix" else parts.scheme)
+        return f"{clear}s" if tls else clear
+
+    def _query(self, parts: SplitResult, ca_file: str | None) -> str:
+        """As it was, unless either side speaks TLS."""
+        query = _without_host(parts)
+        if self.tls is None and ca_file is None:
+            return query
+        options = without_tls(_options(query))
+        if ca_file is not None:
+            options += through_tls(self.store, ca_file, binds=self.tls is not None)
+        elif self.store == "postgres":
+            options.append(("sslmode", "disable"))
+        return urlencode(options, safe="/")
 
 
-def _url(parts: SplitResult, netloc: str, path: str, query: str) -> str:
+def _url(scheme: str, netloc: str, path: str, query: str) -> str:
     """Written out: `geturl` drops the slashes before an empty netloc."""
-    return f"{parts.scheme}://{netloc}{path}{'?' if query else ''}{query}"
+    return f"{scheme}://{netloc}{path}{'?' if query else ''}{query}"
 
 
-def _address(name: str, store: Store, parts: SplitResult) -> Address:
+def _trust(store: Store, parts: SplitResult, address: Address) -> Trust | None:
+    if isinstance(address, str):  # like libpq: no TLS on a Unix socket
+        return None
+    options = dict(_options(parts.query))
+    if store == "postgres":
+        return Trust.of_postgres(address[0], options)
+    return Trust.of_redis(address[0], options) if parts.scheme in TLS_SCHEMES else None
+
+
+def _address(store: Store, parts: SplitResult) -> Address:
     if parts.scheme == "unix":
         if not parts.path:
             raise ValueError("unix:// names no path; expected unix:///run/redis.sock")
@@ -93,9 +124,6 @@ def _address(name: str, store: Store, parts: SplitResult) -> Address:
     if "," in parts.netloc:
         raise ValueError("the URL names several hosts; the proxy stands before one: give each a name of its own")
     options = dict(_options(parts.query))
-    if options.get("sslmode") in _NEEDS_TLS:
-        mode = options["sslmode"]
-        raise ValueError(f"sslmode={mode} means TLS, which the proxy does not speak to a server yet; prefer is served")
     host = unquote(parts.hostname or "") or options.get("host", "")
     if not host and store == "postgres":
         raise ValueError("the URL names no host; expected postgresql://host/database or ...?host=/directory")

@@ -10,6 +10,7 @@ from redis_perf.proxy.faults.half_reply import HalfReply
 from redis_perf.proxy.faults.nothing import Nothing
 from redis_perf.proxy.faults.refuse import Refuse
 from redis_perf.proxy.faults.reset import Reset
+from redis_perf.proxy.faults.restart import Restart
 from redis_perf.proxy.faults.slow_drip import SlowDrip
 from redis_perf.proxy.faults.stall import Stall
 from redis_perf.proxy.faults.when import When, command, every_round_trip, nth_connection, nth_round_trip, statement
@@ -21,6 +22,7 @@ __all__ = [
     "Nothing",
     "Refuse",
     "Reset",
+    "Restart",
     "SlowDrip",
     "Stall",
     "When",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -33,6 +34,8 @@ class Instead(NamedTuple):
     to_server: bytes = b""
     """To the server, whose answer goes to the client."""
     then: Then = "go on"
+    crash: Callable[[], None] | None = None
+    """To be called first: the server dies and is there again."""
 
 
 class Outcome(NamedTuple):
@@ -45,6 +48,8 @@ class Outcome(NamedTuple):
     chunk_bytes: int = 0
     pause_ns: int = 0
     """For `drip`: how large the pieces are, and how far apart."""
+    crash: Callable[[], None] | None = None
+    """To be called first: the server dies and is there again."""
 
 
 @dataclass(frozen=True, slots=True)
