@@ -5,13 +5,24 @@ Without one a test is skipped and says why; with REDISPERF_REQUIRE_SERVERS=1 tha
 
 from __future__ import annotations
 
+import asyncio
 import os
+import queue
+import shutil
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import pytest
 
 from redis_perf import ServerUnavailable, servers
+from redis_perf.certificates import Certificates
 
 Server = TypeVar("Server", servers.RedisServer, servers.PostgresServer)
 
@@ -58,3 +69,119 @@ def postgres_dsn(postgres_server: servers.PostgresServer) -> Iterator[str]:
     """The DSN of a fresh, empty database of this test."""
     with postgres_server.database() as dsn:
         yield dsn
+
+
+@pytest.fixture(scope="session")
+def certificates() -> Iterator[Certificates]:
+    """Of an authority of their own, for the servers below."""
+    pytest.importorskip("trustme")
+    with Certificates.temporary() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def tls_postgres(certificates: Certificates) -> Iterator[str]:
+    """The DSN (with no `sslmode`) of a PostgreSQL that speaks TLS, if asked to, and asks for passwords by SCRAM."""
+    import psycopg
+
+    server = started(servers.postgres, "system")
+    try:
+        with psycopg.connect(server.dsn, autocommit=True) as connection:
+            for path, name in ((certificates.cert_path, "server.crt"), (certificates.key_path, "server.key")):
+                lines = "),(".join(f"'{line}'" for line in path.read_text().splitlines())
+                connection.execute(f"COPY (VALUES ({lines})) TO PROGRAM 'umask 077; cat >{name}'")
+            connection.execute("ALTER SYSTEM SET ssl = on")
+            connection.execute("SELECT pg_reload_conf()")
+        while not _speaks_tls(server.dsn):
+            pass
+        yield server.dsn
+    finally:
+        server.stop()
+
+
+def _speaks_tls(dsn: str) -> bool:
+    import psycopg
+
+    with psycopg.connect(dsn, sslmode="prefer") as connection:
+        return connection.pgconn.ssl_in_use
+
+
+@pytest.fixture(scope="session")
+def terminated_redis(valkey_server: servers.RedisServer, certificates: Certificates) -> Iterator[str]:
+    """The URL of our Valkey behind something that speaks TLS for it."""
+    with terminated(certificates, urlsplit(valkey_server.url).port or 0) as door:
+        yield f"rediss://127.0.0.1:{door}/0?ssl_ca_certs={certificates.ca_path}"
+
+
+@pytest.fixture(scope="session")
+def tls_redis(certificates: Certificates) -> Iterator[str]:
+    """The URL of a Redis of our own that speaks TLS."""
+    binary = shutil.which("redis-server") or shutil.which("valkey-server")
+    if binary is None:
+        pytest.skip("no redis-server on PATH")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        door = free.getsockname()[1]
+    words = {
+        "port": 0, "tls-port": door, "tls-cert-file": certificates.cert_path, "tls-key-file": certificates.key_path,
+        "tls-ca-cert-file": certificates.ca_path, "tls-auth-clients": "no", "save": "",
+    }  # fmt: skip
+    options = [word for name, value in words.items() for word in (f"--{name}", str(value))]
+    with tempfile.TemporaryDirectory() as directory:
+        process = subprocess.Popen([binary, "--dir", directory, *options], stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        try:
+            said = []
+            for line in process.stdout:
+                said.append(line)
+                if "eady to accept connections" in line:
+                    break
+            else:
+                pytest.skip(f"{binary} does not speak TLS: {''.join(said).strip()[-200:]}")
+            yield f"rediss://127.0.0.1:{door}/0?ssl_ca_certs={certificates.ca_path}"
+        finally:
+            process.terminate()
+            process.communicate()
+
+
+@pytest.fixture(scope="session", name="terminated")
+def terminated_fixture() -> Callable[..., AbstractContextManager[int]]:
+    return terminated
+
+
+@contextmanager
+def terminated(
+    certificates: Certificates, port: int, host: str = "127.0.0.1", *, demands: bool = False
+) -> Iterator[int]:
+    """The port of something that speaks TLS and passes on what it hears, in clear, to that port of this machine."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates.cert_path, certificates.key_path)
+    if demands:
+        context.load_verify_locations(certificates.ca_path)
+        context.verify_mode = ssl.CERT_REQUIRED
+    begun: queue.SimpleQueue[tuple[asyncio.AbstractEventLoop, asyncio.Event, int]] = queue.SimpleQueue()
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(1 << 16):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def passing_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        behind = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(pump(reader, behind[1]), pump(behind[0], writer))
+
+    async def serving() -> None:
+        over = asyncio.Event()
+        async with await asyncio.start_server(passing_on, host, 0, ssl=context) as server:
+            begun.put((asyncio.get_running_loop(), over, server.sockets[0].getsockname()[1]))
+            await over.wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serving()))
+    thread.start()
+    loop, over, door = begun.get()
+    try:
+        yield door
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join()

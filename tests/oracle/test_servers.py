@@ -380,18 +380,16 @@ def test_a_redis_by_the_url_of_its_socket_is_used_as_it_is(valkey_server: server
 
 
 def test_a_redis_that_refuses_the_password_says_why_without_showing_it(redis_url: str) -> None:
-    external = servers.redis(redis_url.replace("//", "//ada:secret@"))
     with pytest.raises(ServerUnavailable) as caught:
-        _ = external.version
+        servers.redis(redis_url.replace("//", "//ada:secret@"))
     assert str(caught.value).startswith(
         f"{redis_url.replace('//', '//ada:***@')}: cannot be used: the server refused AUTH: WRONGPASS"
     )
 
 
 def test_a_redis_that_is_not_there_says_so() -> None:
-    external = servers.redis(f"redis://127.0.0.1:{ports.free_port()}/0")
     with pytest.raises(ServerUnavailable, match=r"cannot be used: .*Connection refused"):
-        _ = external.version
+        servers.redis(f"redis://127.0.0.1:{ports.free_port()}/0")
 
 
 def test_a_postgres_by_url_has_nothing_created_or_dropped_in_it(
@@ -408,9 +406,8 @@ def test_a_postgres_by_url_has_nothing_created_or_dropped_in_it(
 
 
 def test_a_postgres_that_is_not_there_says_so() -> None:
-    external = servers.postgres(f"postgresql://ada:secret@127.0.0.1:{ports.free_port()}/app")
     with pytest.raises(ServerUnavailable, match=r"^postgresql://ada:\*\*\*@127.*: cannot be used: .*onnection refused"):
-        _ = external.version
+        servers.postgres(f"postgresql://ada:secret@127.0.0.1:{ports.free_port()}/app")
 
 
 def test_the_fake_redis_shares_data_among_its_clients_until_reset() -> None:

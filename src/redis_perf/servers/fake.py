@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from redis_perf.errors import ServerUnavailable
+from redis_perf.servers.lifecycle import NotOurs
 
 if TYPE_CHECKING:
     import fakeredis
@@ -25,10 +26,11 @@ NO_URL = (
 )
 
 
-class FakeRedisServer:
+class FakeRedisServer(NotOurs):
     """A RedisServer; all its clients share one set of data."""
 
     choice = "fake"
+    whose = "lives in this process"
     owned = True
     fake = True
 

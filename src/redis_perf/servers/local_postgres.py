@@ -1,31 +1,36 @@
 """A PostgreSQL cluster of our own, made and run from the installation's `bin` directory.
 
 Tuned to start and forget, not to keep: nothing is flushed to disk, no autovacuum, no JIT. Users connect over TCP on
-127.0.0.1 with a random password; we ourselves over a unix socket in a directory that only we may enter.
+127.0.0.1 with a random password; we ourselves over a unix socket in a directory that only we may enter. The cluster
+is a new one, made in advance where it can be: see `cluster_cache`.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import secrets
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
+from redis_perf.certificates import Certificates
+from redis_perf.errors import ServerUnavailable
 from redis_perf.servers import pgwire
-from redis_perf.servers.ports import on_free_port
+from redis_perf.servers.cluster_cache import CacheUnusable, Cluster, ClusterCache
+from redis_perf.servers.lifecycle import Condition, OurProcess
+from redis_perf.servers.ports import TAKEN, on_free_port
+from redis_perf.servers.postgres_options import PLAIN, PostgresOptions
+from redis_perf.servers.scram import verifier
 from redis_perf.servers.unprivileged import Unprivileged, unprivileged
-from redis_perf.servers.watched import Watched, run_directory
+from redis_perf.servers.watched import IN_MEMORY, Watched, run_directory
 
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_permissions": "0700",
     "fsync": "off",
     "full_page_writes": "off",
-    "synchronous_commit": "off",
+    "synchronous_commit": "on",  # costs nothing where nothing is flushed; what was committed survives `kill`
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "shared_buffers": "16MB",
@@ -33,18 +38,32 @@ SETTINGS = {
     "jit": "off",
     "dynamic_shared_memory_type": "mmap",
 }
-ACCESS = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
+INITDB = "--username=postgres --auth=trust --no-sync --no-instructions --locale=C --encoding=UTF8 --wal-segsize=1"
+WITHOUT_TLS = "SSL is not supported by this build"
+NO_TLS = (
+    "{choice}: {program} was built without TLS. Other ways: this machine's PostgreSQL (Debian's has TLS: apt-get "
+    "install postgresql), which is found by itself, or --redisperf-postgres=postgresql://..."
+)
 
 
-class LocalPostgres:
+class NoTls(ServerUnavailable):
+    """This program cannot speak it."""
+
+
+class LocalPostgres(OurProcess):
     """A PostgresServer; `unix_directory` and `port` are the parts of its second address."""
 
     owned = True
 
-    def __init__(self, choice: str, installation: Path) -> None:
+    def __init__(self, choice: str, installation: Path, options: PostgresOptions = PLAIN) -> None:
         """Make and start it; return when it answers. Raises ServerUnavailable with the end of its log."""
+        super().__init__()
         self.choice = choice
+        self.options = options
         self._installation = installation
+        self.origin = ""
+        """Where its cluster comes from: `spare`, `copy`, `initdb`, or why there is no cache."""
+        self._cache: ClusterCache | None = None
         self._password = secrets.token_hex(16)
         self._watched = on_free_port(self._start)
 
@@ -54,23 +73,59 @@ class LocalPostgres:
 
     def _start(self, port: int) -> Watched:
         directory = run_directory()
+        try:
+            self._cache = ClusterCache.of(self._installation / "bin/postgres", INITDB, directory, Path(IN_MEMORY))
+        except CacheUnusable as why:
+            self._cache = None
+            self.origin = f"made for this run alone, without a cache: {why}"
+            return self._run(port, directory)
+        try:
+            return self._run(port, directory)
+        except ServerUnavailable as failure:
+            if TAKEN in str(failure) or self.origin == "initdb" or self.options != PLAIN:
+                raise
+        self._cache.distrust()
+        return self._run(port, run_directory())
+
+    def _run(self, port: int, directory: Path) -> Watched:
         self.port = port
         self.unix_directory = str(directory)
         self._socket_path = f"{directory}/.s.PGSQL.{port}"
         user = unprivileged(self._installation, directory)
-        access = f"ALTER ROLE postgres PASSWORD '{_verifier(self._password)}'"
-        watched = Watched(directory, self._serve(user, directory, port), prepare=_prepare(user, directory))
+        if self._cache is None:
+            return self._answering(user, directory, _made(user, directory, None))
+        with self._cache.cluster(directory / "data", _initdb(user, directory)) as cluster:
+            self.origin = cluster.origin
+            return self._answering(user, directory, _made(user, directory, cluster))
+
+    def _answering(self, user: Unprivileged, directory: Path, prepare: str) -> Watched:
+        access = f"ALTER ROLE postgres PASSWORD '{verifier(self._password, self.options.scram_iterations)}'"
+        serve = self._serve(user, directory, self.port)
+        clear = _segment_removal(directory)
+        watched = Watched(directory, serve, prepare=prepare, clear=clear, furnish=self._furnished)
         try:
             version = watched.until(lambda: pgwire.execute(self._socket_path, access))
+        except ServerUnavailable as failure:
+            watched.stop()
+            if self.options.tls and WITHOUT_TLS in str(failure):
+                program = self._installation / "bin/postgres"
+                raise NoTls(NO_TLS.format(choice=self.choice, program=program)) from failure
+            raise
         except BaseException:
             watched.stop()
             raise
         self.version = f"PostgreSQL {version}"
         return watched
 
+    def _furnished(self, directory: Path) -> None:
+        (directory / "access").write_text(self.options.access())
+        if self.options.tls:
+            Certificates.make(directory)
+
     def _serve(self, user: Unprivileged, directory: Path, port: int) -> list[str]:
         settings = {
             **SETTINGS,
+            **self.options.server_settings(directory),
             "port": str(port),
             "unix_socket_directories": str(directory),
             "hba_file": str(directory / "access"),
@@ -81,6 +136,7 @@ class LocalPostgres:
     @contextmanager
     def database(self) -> Iterator[str]:
         """The DSN of a fresh, empty database, dropped at the end with whatever is still connected to it."""
+        self.recover()
         name = f"test_{secrets.token_hex(6)}"
         # Copying the template's files beats writing them to the log (the default) where nothing is flushed.
         strategy = " STRATEGY FILE_COPY" if self._major >= 15 else ""
@@ -88,11 +144,42 @@ class LocalPostgres:
         try:
             yield self._dsn(name)
         finally:
+            self.recover()
             self._execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def fill_memory(self) -> Condition:
+        """Raises ServerUnavailable: there is no limit to set."""
+        raise ServerUnavailable(
+            "PostgreSQL has no limit of memory that could be filled; ErrorReply('53200') of the proxy answers as if"
+        )
+
+    def read_only(self) -> Condition:
+        """Transactions that do not say otherwise are READ ONLY, in all sessions: writes fail with 25006."""
+        self._all_sessions("on")
+        return self._condition(partial(self._all_sessions, "off"))
+
+    def _all_sessions(self, read_only: str) -> None:
+        """A new session that has the setting was forked after the postmaster told the others of it."""
+        self._execute(f"ALTER SYSTEM SET default_transaction_read_only = {read_only}")
+        self._execute("SELECT pg_reload_conf()")
+        self._watched.until(partial(_has_read_only, self._socket_path, read_only))
+
+    def _ask(self) -> Callable[[], object]:
+        return partial(pgwire.execute, self._socket_path, "SELECT 1")
+
+    def _started_anew(self) -> None:
+        while self._conditions:  # ALTER SYSTEM outlives the process
+            self._conditions.pop().end()
+
+    def outlive(self, seconds: int) -> int:
+        """Live on for so long after this process, whatever `stop` says; see `Watched.outlive`."""
+        return self._watched.outlive(seconds)
 
     def stop(self) -> None:
         """End it and return when process and files are gone. Idempotent."""
         self._watched.stop()
+        if self._cache is not None:
+            self._cache.settle()
 
     @property
     def _major(self) -> int:
@@ -105,22 +192,36 @@ class LocalPostgres:
             raise self._watched.failure(f"does not answer any more ({error})") from error
 
     def _dsn(self, database: str) -> str:
-        return f"postgresql://postgres:{self._password}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://postgres:{self._password}@127.0.0.1:{self.port}/{database}{self.options.query(self.unix_directory)}"
 
 
-def _prepare(user: Unprivileged, directory: Path) -> str:
-    initdb = [*user.prefix, str(user.installation / "bin/initdb"), "--pgdata", str(directory / "data")]
-    options = "--username=postgres --auth=trust --no-sync --no-instructions --locale=C --encoding=UTF8 --wal-segsize=1"
-    access = f"printf %s {shlex.quote(ACCESS)} >{shlex.quote(str(directory / 'access'))}"
-    return f"{access} && {user.prepare} && {shlex.join([*initdb, *options.split()])}"
+def _has_read_only(socket_path: str, wanted: str) -> None:
+    setting = "current_setting('default_transaction_read_only')"
+    statement = f"DO $$ BEGIN IF {setting} <> '{wanted}' THEN RAISE 'not yet'; END IF; END $$"
+    try:
+        pgwire.execute(socket_path, statement, options="")
+    except ServerUnavailable as not_yet:
+        raise ConnectionError(str(not_yet)) from not_yet
 
 
-def _verifier(password: str) -> str:
-    """What the server keeps of a SCRAM password. One iteration: it is random, and 4096 would cost 8 ms a connection."""
-    salt = secrets.token_bytes(16)
-    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, 1)
-    client_key = hmac.digest(salted, b"Client Key", "sha256")
-    stored_key = hashlib.sha256(client_key).digest()
-    server_key = hmac.digest(salted, b"Server Key", "sha256")
-    encoded_salt, stored, server = (base64.b64encode(part).decode() for part in (salt, stored_key, server_key))
-    return f"SCRAM-SHA-256$1:{encoded_salt}${stored}:{server}"
+def _made(user: Unprivileged, directory: Path, cluster: Cluster | None) -> str:
+    """Shell text that makes all the server needs."""
+    steps = [user.prepare]
+    if cluster is None:
+        steps.append(_initdb(user, directory))
+    elif cluster.origin == "initdb":
+        steps.append(cluster.prepare)
+    else:
+        steps += [cluster.prepare, user.hand_over]
+    return " && ".join(steps)
+
+
+def _segment_removal(directory: Path) -> str:
+    """Shell text for a postmaster that was killed: it has left its shared memory segment and the file that names it."""
+    file = shlex.quote(str(directory / "data/postmaster.pid"))
+    return f'[ ! -f {file} ] || {{ set -- $(sed -n 7p {file}); ipcrm -m "$2"; }}'
+
+
+def _initdb(user: Unprivileged, directory: Path) -> str:
+    program = str(user.installation / "bin/initdb")
+    return shlex.join([*user.prefix, program, "--pgdata", str(directory / "data"), *INITDB.split()])

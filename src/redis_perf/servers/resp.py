@@ -27,6 +27,14 @@ def ask(address: Address, *commands: Sequence[str], tls: ssl.SSLContext | None =
         return [_reply(replies, command[0]) for command in commands]
 
 
+def ready(address: Address, login: Sequence[Sequence[str]]) -> str:
+    """The version of a server that has loaded its data. Raises OSError before, ServerUnavailable as `ask` does."""
+    *_, info, persistence = ask(address, *login, ["INFO", "server"], ["INFO", "persistence"])
+    if isinstance(persistence, bytes) and b"\nloading:1\r" in persistence:
+        raise ConnectionError("the server still loads its data")
+    return version(info)
+
+
 def version(info: Reply) -> str:
     """`Valkey 9.1.2` or `Redis 7.0.15`, from the reply to INFO server."""
     text = info.decode() if isinstance(info, bytes) else ""
@@ -53,7 +61,7 @@ def _connect(address: Address, tls: ssl.SSLContext | None) -> socket.socket:
 
 
 def _encoded(command: Sequence[str]) -> bytes:
-    words = [word.encode() for word in command]
+    words = [word.encode(errors="surrogateescape") for word in command]
     return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
 
 

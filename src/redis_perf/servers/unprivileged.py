@@ -27,6 +27,8 @@ class Unprivileged:
     """Words to put before the command."""
     prepare: str = ":"
     """Shell text to run first, as ourselves."""
+    hand_over: str = ":"
+    """Shell text to run after anything was put into the directory as ourselves."""
 
 
 def unprivileged(installation: Path, directory: Path) -> Unprivileged:
@@ -36,26 +38,50 @@ def unprivileged(installation: Path, directory: Path) -> Unprivileged:
     """
     if os.geteuid() != 0:
         return Unprivileged(installation)
+    words, owner = _somebody()
+    if not owner:
+        return Unprivileged(installation, words)
+    return _as_account(installation, directory, words, owner)
+
+
+def as_somebody(directory: Path) -> Unprivileged:
+    """The same for a program that lies where everybody may run it. Raises as `unprivileged` does."""
+    if os.geteuid() != 0:
+        return Unprivileged(directory)
+    words, owner = _somebody()
+    return Unprivileged(directory, words, _hand_over(directory, owner) if owner else ":")
+
+
+def _somebody() -> tuple[tuple[str, ...], str]:
+    """The words before a command; whom files must be given to (`65534:65534`), or nothing where they may stay root's.
+
+    Raises ServerUnavailable.
+    """
     account = _account()
     namespace = ("unshare", "--user", f"--map-user={account.pw_uid}", f"--map-group={account.pw_gid}")
     if _works(*namespace, "true"):
-        return Unprivileged(installation, namespace)
+        return namespace, ""
     changed = ("setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups")
     if not _works(*changed, "true"):
         raise ServerUnavailable(
             "PostgreSQL refuses to run as root, and neither `unshare --user` nor `setpriv --reuid` works here "
             "(both are of util-linux): run as an ordinary user, or give --redisperf-postgres=postgresql://..."
         )
-    return _as_account(installation, directory, changed, f"{account.pw_uid}:{account.pw_gid}")
+    return changed, f"{account.pw_uid}:{account.pw_gid}"
 
 
 def _as_account(installation: Path, directory: Path, changed: tuple[str, ...], owner: str) -> Unprivileged:
-    prepare = [f"chown -R {owner} {shlex.quote(str(directory))}"]
+    hand_over = _hand_over(directory, owner)
+    prepare = [hand_over]
     if not _works(*changed, str(installation / "bin/postgres"), "--version"):
         copy = directory / "copy" / installation.parent.name / installation.name
         prepare.insert(0, _copying(installation, copy))
         installation = copy
-    return Unprivileged(installation, changed, " && ".join(prepare))
+    return Unprivileged(installation, changed, " && ".join(prepare), hand_over)
+
+
+def _hand_over(directory: Path, owner: str) -> str:
+    return f"chown -R {owner} {shlex.quote(str(directory))}"
 
 
 def _copying(installation: Path, copy: Path) -> str:

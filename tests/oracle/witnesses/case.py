@@ -28,6 +28,8 @@ class At:
     redis_unix: str
     redis_password: str
     cluster_port: int
+    cluster_ports: list[int]
+    fake_port: int
     sentinel_port: int
     master_port: int
     tls_port: int

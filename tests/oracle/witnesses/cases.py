@@ -37,7 +37,7 @@ MODULES = (
 )  # fmt: skip
 for module in MODULES:
     importlib.import_module(module)
-FEATURES = ("tls", "cluster", "sentinel", "node")
+FEATURES = ("tls", "cluster", "cluster of three", "sentinel", "fake server", "node")
 MOST_RUNS = 8
 MARKS = os.open(os.devnull, os.O_WRONLY)
 

@@ -29,7 +29,7 @@ def around(case: Result) -> str:
         return "no wire"
     if "tls" in case["needs"]:
         return "TLS"
-    if {"cluster", "sentinel"} & set(case["needs"]):
+    if {"cluster", "cluster of three", "sentinel"} & set(case["needs"]):
         return "goes where the server tells it"
     return ""
 
@@ -45,6 +45,8 @@ def before(at: At, hold_ms: int) -> Iterator[tuple[Proxy, At]]:
             "postgres": f"postgresql://{at.postgres_host}:{at.postgres_port}/",
             "postgres_unix": f"postgresql:///?host={at.postgres_unix}&port={at.postgres_port}",
         }
+        if at.fake_port:
+            upstreams["fake"] = f"redis://127.0.0.1:{at.fake_port}/0"
         doors: dict[str, str | tuple[str, int]] = {
             "redis_unix": f"{directory}/redis.sock",
             "postgres": ("127.0.0.1", port),
@@ -53,6 +55,7 @@ def before(at: At, hold_ms: int) -> Iterator[tuple[Proxy, At]]:
         with Proxy(latency_ns=hold_ms * 1_000_000, upstreams=upstreams, at=doors) as proxy:
             redis = int(proxy.address("redis")[1]), f"{directory}/redis.sock"
             at = replace(at, redis_port=redis[0], redis_unix=redis[1])
+            at = replace(at, fake_port=int(proxy.address("fake")[1]) if at.fake_port else 0)
             yield proxy, replace(at, postgres_port=port, postgres_unix=directory)
 
 

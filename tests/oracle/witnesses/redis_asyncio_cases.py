@@ -252,3 +252,38 @@ def asyncio_valkey_gather(at: At) -> None:
         await asyncio.gather(*(valkey.get(f"key:{number}") for number in range(10)))
 
     with_valkey(at, use)
+
+
+# --- where several servers answer, whose addresses no pipe can change
+
+UNNAMED: dict[str, Any] = {"lib_name": None, "lib_version": None}
+"""Else it sends two commands at once while connecting. Now all is awaited in turn, which system calls can tell."""
+
+
+@case("redis", REDIS, "cluster of three, 3 SET and 3 GET", needs=("cluster of three",), counters=False)
+def asyncio_cluster_of_three(at: At) -> None:
+    async def main() -> None:
+        import redis.asyncio
+
+        async with redis.asyncio.RedisCluster(host="127.0.0.1", port=at.cluster_ports[0], **UNNAMED) as cluster:
+            for key in ("a", "b", "c"):
+                await cluster.set(key, "x")
+                await cluster.get(key)
+
+    asyncio.run(main())
+
+
+@case("redis", REDIS, "sentinel, master, 3 GET", needs=("sentinel",), counters=False)
+def asyncio_sentinel(at: At) -> None:
+    async def main() -> None:
+        from redis.asyncio import sentinel as module
+
+        untyped: Any = module
+        sentinel = untyped.Sentinel([("127.0.0.1", at.sentinel_port)], sentinel_kwargs=UNNAMED, **UNNAMED)
+        async with sentinel.master_for("main") as redis:
+            for _ in range(3):
+                await redis.get("key")
+        for known in sentinel.sentinels:
+            await known.aclose()
+
+    asyncio.run(main())

@@ -135,3 +135,14 @@ def redis_sentinel(at: At) -> None:
     get(sentinel.master_for("main"), 3)
     for known in sentinel.sentinels:
         known.close()
+
+
+@case("redis", REDIS, "cluster of three, 3 SET and a pipeline of 3", needs=("cluster of three",), counters=False)
+def redis_cluster_of_three(at: At) -> None:
+    import redis
+
+    with redis.RedisCluster(host="127.0.0.1", port=at.cluster_ports[0]) as cluster:
+        for key in ("a", "b", "c"):
+            cluster.set(key, "x")
+        with cluster.pipeline() as pipe:
+            pipe.get("a").get("b").get("c").execute()

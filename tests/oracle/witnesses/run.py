@@ -74,6 +74,7 @@ def by_system_calls(share: Share, cases: list[Result], tapped: bool) -> dict[str
         at = share.at
         sockets = [at.redis_unix, f"{at.postgres_unix}/.s.PGSQL.{at.postgres_port}"]
         ports = [at.redis_port, at.cluster_port, at.sentinel_port, at.master_port, at.tls_port, at.postgres_port]
+        ports += [*at.cluster_ports, at.fake_port]
         spent = strace.read((line.rstrip("\n") for line in log), [*ports, *sockets])
     said = {name: {"says": spent[name].round_trips, "says_connects": spent[name].connects} for name in spent}
     return {run["case"]: run | said.get(run["case"], {}) for run in runs}
@@ -214,7 +215,7 @@ def main(names: list[str], tapped: bool) -> Result:
             return WAYS[cases[0]["witness"]](share, cases, tapped)
 
     def run_proxied(cases: list[Result]) -> dict[str, Result]:
-        with open_share(set()) as share:
+        with open_share({"fake server"} & {need for case in cases for need in case["needs"]}) as share:
             return through_proxy(share, cases)
 
     results: dict[str, Result] = {}

@@ -146,3 +146,31 @@ def sqlalchemy_asyncpg_core(at: At) -> None:
 @case("postgres", "SQLAlchemy, asyncpg", "20 objects by the ORM", needs=(*NEEDS, "asyncpg"), before=table)
 def sqlalchemy_asyncpg_orm(at: At) -> None:
     on_async_engine(at, "asyncpg", orm)
+
+
+@case("postgres", "SQLAlchemy, psycopg asyncio", "20 rows by Core", needs=NEEDS, before=table, witness=TURNS)
+def sqlalchemy_psycopg_asyncio_core(at: At) -> None:
+    on_async_engine(at, "psycopg", core)
+
+
+@case("postgres", "SQLAlchemy, psycopg asyncio", "20 objects by the ORM", needs=NEEDS, before=table)
+def sqlalchemy_psycopg_asyncio_orm(at: At) -> None:
+    on_async_engine(at, "psycopg", orm)
+
+
+def on_pg8000(at: At, use: Use) -> None:
+    import sqlalchemy
+
+    engine = sqlalchemy.create_engine(url(at, "pg8000"), connect_args={"ssl_context": False})
+    use(engine)
+    engine.dispose()
+
+
+@case("postgres", "SQLAlchemy, pg8000", "SELECT 1, 3 times", needs=(*NEEDS, "pg8000"), tap=False)
+def sqlalchemy_pg8000(at: At) -> None:
+    on_pg8000(at, selects)
+
+
+@case("postgres", "SQLAlchemy, pg8000", "20 objects by the ORM", needs=(*NEEDS, "pg8000"), before=table, tap=False)
+def sqlalchemy_pg8000_orm(at: At) -> None:
+    on_pg8000(at, orm)

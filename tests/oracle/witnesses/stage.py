@@ -6,6 +6,7 @@ import select
 import socket
 import ssl
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -65,6 +66,8 @@ def share(postgres: servers.PostgresServer, directory: str, needs: set[str]) -> 
             redis_unix=redis.unix_path,
             redis_password=PASSWORD,
             cluster_port=cluster(start) if "cluster" in needs else 0,
+            cluster_ports=cluster_of_three(start) if "cluster of three" in needs else [],
+            fake_port=fake_server(stack) if "fake server" in needs else 0,
             sentinel_port=watcher,
             master_port=master,
             tls_port=tls[0],
@@ -141,6 +144,34 @@ def cluster(start: Callable[..., int]) -> int:
     port = start("cluster-enabled yes", f"cluster-port {free_port()}")
     ask(port, "CLUSTER ADDSLOTSRANGE 0 16383")
     until(lambda: "cluster_state:ok" in ask(port, "CLUSTER INFO"))
+    return port
+
+
+def cluster_of_three(start: Callable[..., int]) -> list[int]:
+    """Three nodes with a third of the slots each."""
+    buses = [free_port() for _ in range(3)]
+    ports = [start("cluster-enabled yes", f"cluster-port {bus}", "cluster-node-timeout 2000") for bus in buses]
+    for port, first, last in zip(ports, (0, 5461, 10923), (5460, 10922, 16383), strict=True):
+        ask(port, f"CLUSTER ADDSLOTSRANGE {first} {last}")
+    for port, bus in zip(ports[1:], buses[1:], strict=True):
+        ask(ports[0], f"CLUSTER MEET 127.0.0.1 {port} {bus}")
+    for port in ports:
+        until(lambda port=port: "cluster_known_nodes:3" in (told := ask(port, "CLUSTER INFO")) and "state:ok" in told)
+    return ports
+
+
+def fake_server(stack: ExitStack) -> int:
+    """fakeredis behind a socket, in a process of its own, which ends with its input."""
+    port = free_port()
+    served = (
+        "import sys, threading, fakeredis\n"
+        f"server = fakeredis.TcpFakeServer(('127.0.0.1', {port}))\n"
+        "threading.Thread(target=server.serve_forever, daemon=True).start()\n"
+        "sys.stdin.read()"
+    )
+    process = subprocess.Popen([sys.executable, "-c", served], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    stack.callback(process.communicate)
+    until(lambda: ask(port, "*1\r\n$4\r\nPING") == "+PONG")
     return port
 
 

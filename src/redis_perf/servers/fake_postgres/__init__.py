@@ -26,14 +26,16 @@ from redis_perf.servers.fake_postgres.lookups import VERSION
 from redis_perf.servers.fake_postgres.mail import Post
 from redis_perf.servers.fake_postgres.script import Asked, On, Pattern, Script
 from redis_perf.servers.fake_postgres.session import Session
+from redis_perf.servers.lifecycle import NotOurs
 
 __all__ = ["Asked", "FakePostgres", "On"]
 
 
-class FakePostgres:
+class FakePostgres(NotOurs):
     """A PostgresServer in a thread of this process, on a loopback port. Any user, password and database will do."""
 
     choice = "fake"
+    whose = "lives in this process"
     owned = True
     version = f"PostgreSQL {VERSION} (stand-in without SQL)"
 
