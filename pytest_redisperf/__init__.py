@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pytest_redisperf.async_clients import AsyncPostgres
+    from pytest_redisperf.benchmark import Benchmark
     from pytest_redisperf.proxied import Proxied
     from pytest_redisperf.spending import RedisPerf, Spending
 
-__all__ = ["AsyncPostgres", "Proxied", "RedisPerf", "Spending"]
+__all__ = ["AsyncPostgres", "Benchmark", "Proxied", "RedisPerf", "Spending"]
 
 
 def __getattr__(name: str) -> object:
@@ -25,6 +26,10 @@ def __getattr__(name: str) -> object:
         from pytest_redisperf.async_clients import AsyncPostgres
 
         return AsyncPostgres
+    if name == "Benchmark":
+        from pytest_redisperf.benchmark import Benchmark
+
+        return Benchmark
     if name == "Proxied":
         from pytest_redisperf.proxied import Proxied
 

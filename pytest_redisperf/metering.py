@@ -17,15 +17,17 @@ import pytest
 from _pytest._code.code import ExceptionRepr
 
 from pytest_redisperf.faults import OwnFaults
+from pytest_redisperf.fixture_accounts import PHASE_RECORDING, PHASE_WINDOWS, RUNNING, WINDOWS, Accounting, fixtures_of
 from pytest_redisperf.options import Limits, Settings
-from pytest_redisperf.phase import STORES, Phase, operations, phase_of
-from pytest_redisperf.servers import OWN_CHILDREN
-from pytest_redisperf.spending import CALL, Record, recorder
+from pytest_redisperf.phase import Phase, operations, phase_of
+from pytest_redisperf.spending import CALL, VERDICT, Record, recorder
 from pytest_redisperf.summary import Summary, header
+from pytest_redisperf.suspects import Suspects
 from redis_perf import BudgetExceeded, NothingMeasured, TapError, Trace
 from redis_perf.budget import Budget
 from redis_perf.check import check
-from redis_perf.recording import tapped
+from redis_perf.recording import pace, tapped
+from redis_perf.report.junit import properties
 
 BUDGET = pytest.StashKey[Budget]()
 """The budget of this test's own marker."""
@@ -42,15 +44,25 @@ class Metering:
         self._running = ExitStack()
         self._default = _suite_budget(settings.budget)
         self._record = recorder(config, settings)
+        self._suspects = Suspects(config, settings) if settings.metered and settings.n_plus_one != "off" else None
 
     def start(self) -> None:
         """Put the taps in place. Raises UsageError when a client has not the hook points its tap needs."""
         try:
-            self._running.enter_context(tapped() if self._settings.tap == "clients" else nullcontext())
+            self._running.enter_context(tapped(strict=self._settings.tap == "clients"))
         except TapError as error:
             raise pytest.UsageError(f"redisperf: {error}") from error
-        if self._settings.metered and not hasattr(self._config, "workerinput"):
-            self._config.pluginmanager.register(Summary(self._settings), "redisperf-summary")
+        if self._settings.slow:
+            pace().latency_ns = self._settings.latency_ns or 0
+            self._running.callback(setattr, pace(), "latency_ns", 0)
+        if self._settings.metered:
+            self._config.pluginmanager.register(Accounting(self._config), "redisperf-fixture-accounts")
+            if not hasattr(self._config, "workerinput"):
+                self._config.pluginmanager.register(Summary(self._settings), "redisperf-summary")
+                if self._config.getoption("xmlpath", None):
+                    from pytest_redisperf.junit import Totals
+
+                    self._config.pluginmanager.register(Totals(self._config), "redisperf-junit")
 
     def expect(self, marked: list[pytest.Item], asking: list[pytest.Item]) -> None:
         """Read the markers; these and the tests that use the `redisperf` fixture have their call phase recorded."""
@@ -86,7 +98,8 @@ class Metering:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
         __tracebackhide__ = True
-        with _Recorded(item, "call", self._record) if self._call_matters(item) else nullcontext():
+        call = _Recorded(item, "call", self._record, self._suspects)
+        with call if self._call_matters(item) else nullcontext():
             result = yield
         if CALL in item.stash and not getattr(item, "_excinfo", None):  # where unittest keeps a test's failure
             self._hold_to_budget(item)
@@ -116,7 +129,10 @@ class Metering:
         overspent = None
         with OwnFaults(item, "checking its budget"):
             overspent = self._verdict(item, item.stash[CALL].trace)
+            if overspent is None and self._suspects is not None:
+                overspent = self._suspects.verdict(item)
         if overspent is not None:
+            item.stash[VERDICT] = overspent
             pytest.fail(overspent, pytrace=False)
 
     def _verdict(self, item: pytest.Item, trace: Trace) -> str | None:
@@ -139,14 +155,17 @@ class Metering:
 class _Recorded:
     """One phase of one test, recorded."""
 
-    def __init__(self, item: pytest.Item, when: When, record: Record) -> None:
+    def __init__(self, item: pytest.Item, when: When, record: Record, suspects: Suspects | None = None) -> None:
         self._item = item
+        self._suspects = suspects
         self._when: When = when
         self._recording = record()
 
     def __enter__(self) -> None:
         with OwnFaults(self._item, f"recording its {self._when} phase"):
             self._recording.__enter__()
+            self._item.stash[PHASE_RECORDING] = self._recording
+            self._item.config.stash[RUNNING] = self._item
             if self._when == "call":
                 self._item.stash[CALL] = self._recording
 
@@ -155,14 +174,17 @@ class _Recorded:
     ) -> None:
         with OwnFaults(self._item, f"reading what its {self._when} phase sent"):
             self._recording.__exit__(kind, error, traceback)
-            phase = phase_of(self._recording.trace, str(self._item.config.rootpath))
-            phase["children"] -= self._item.config.stash.get(OWN_CHILDREN, 0)
-            self._item.config.stash[OWN_CHILDREN] = 0
+            trace = self._recording.trace
+            phase = phase_of(trace)
+            if self._suspects is not None:
+                self._suspects.look(self._item, trace, phase, whole=kind is None)
+            windows = self._item.stash.setdefault(WINDOWS, [])
+            phase["fixtures"] = fixtures_of(trace, windows)
+            self._item.stash[PHASE_WINDOWS] = tuple(windows)
+            windows.clear()
             self._item.stash.setdefault(PHASES, {})[self._when] = phase
             if self._when == "call" and operations(phase):
-                self._item.user_properties += [
-                    (f"redisperf_{store}_round_trips", phase[store]["round_trips"]) for store in STORES
-                ]
+                self._item.user_properties += properties(phase, phase["depth"])  # type: ignore[arg-type]
 
 
 def _lead_with_the_number(report: pytest.TestReport, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
@@ -185,7 +207,11 @@ def _marked_budget(mark: pytest.Mark) -> Budget:
 
 def _suite_budget(limits: Limits | None) -> Budget | None:
     """The budget of every test; it says nothing about what a test does not use."""
+    if not limits:
+        return None
+    counts = {name: limit for name, limit in limits.items() if isinstance(limit, int)}
+    latency = limits.get("latency")
     try:
-        return Budget.of(**limits, allow_nothing=True) if limits else None
+        return Budget.of(**counts, latency=None if latency is None else str(latency), allow_nothing=True)
     except (TypeError, ValueError) as error:
         raise pytest.UsageError(f"redisperf_budget: {error}") from error

@@ -1,32 +1,38 @@
-"""Every setting of the plugin, declared once, and how it is read.
-
-The command line wins over the environment (servers only), which wins over the ini file, which wins over the
-default. A bad value is a `pytest.UsageError` that names where it was written. Nothing is imported here but pytest:
-this runs in every pytest run, used or not.
-"""
+"""The settings of measuring and of servers, each declared once. Those of reports are in `report_options`."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import Literal, NamedTuple, TypeAlias
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import pytest
 
-Limits: TypeAlias = "Mapping[str, int]"
+from pytest_redisperf.option import Option, flag, value
+from pytest_redisperf.report_options import Reports
 
+if TYPE_CHECKING:
+    from redis_perf.analysis.ignoring import Ignore
+
+Limits: TypeAlias = "Mapping[str, int | str]"
+"""By name; `latency` alone is text."""
+
+ISOLATIONS = ("database", "reset", "rollback")
 UNITS_NS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 
 
-def _flag(text: str) -> bool:
-    return text == "True"
-
-
 def _server(text: str) -> str:
-    if text in ("fake", "embedded", "system") or "://" in text:
+    kind, colon, asked = text.partition(":")
+    if text in ("auto", "fake") or "://" in text:
         return text
-    raise ValueError(f"{text!r} is not a way to get a server; give fake, embedded, system or the URL of one")
+    if kind in ("embedded", "system", "docker") and (asked or not colon):
+        if kind == "docker" or not colon or re.fullmatch(r"\d+(\.\d+)*", asked):
+            return text
+        raise ValueError(f"{asked!r} is not a version; give {kind}, or {kind}:16 for a version of its own")
+    raise ValueError(
+        f"{text!r} is not a way to get a server; give auto, embedded, system, docker, fake or the URL of one"
+    )
 
 
 def _tests(text: str) -> int:
@@ -37,6 +43,12 @@ def _tests(text: str) -> int:
 
 def _networks(text: str) -> tuple[int, ...]:
     return tuple(_duration_ns(part.strip(), "round-trip times", "2ms,30ms") for part in text.split(","))
+
+
+def _isolation(text: str) -> str:
+    if text in ISOLATIONS:
+        return text
+    raise ValueError(f"{text!r} is no isolation; give {', '.join(ISOLATIONS[:-1])} or {ISOLATIONS[-1]}")
 
 
 def _tap(text: str) -> str:
@@ -57,39 +69,45 @@ def _duration_ns(text: str, what: str, such_as: str) -> int:
     return round(float(found[1]) * UNITS_NS[found[2]])
 
 
+def _repetitions(text: str) -> int:
+    if text.isascii() and text.isdigit() and int(text) > 1:
+        return int(text)
+    raise ValueError(f"{text!r} is no number of repetitions; give a whole number from 2")
+
+
+def _ignores(text: str) -> tuple[Ignore, ...]:
+    from redis_perf.analysis.ignoring import Ignore
+
+    return tuple(Ignore.parse(line) for line in text.splitlines() if line.strip())
+
+
+def _n_plus_one(text: str) -> str:
+    if text in ("report", "fail", "off"):
+        return text
+    raise ValueError(f"{text!r} is not what can be done about N+1; give report, fail or off")
+
+
 def _limits(text: str) -> Limits:
-    limits = {}
+    limits: dict[str, int | str] = {}
     for part in text.split():
         name, _, number = part.partition("=")
+        if name == "latency":
+            limits[name] = number
+            continue
         if not name.isidentifier() or not number.isdigit():
             raise ValueError(f"{part!r} is not a limit; give name=number, such as redis=10 postgres=5")
         limits[name] = int(number)
     return limits
 
 
-class Option(NamedTuple):
-    """`redisperf_top` in the ini file is `--redisperf-top` on the command line."""
-
-    name: str
-    read: Callable[[str], object]
-    default: object
-    help: str
-    kind: Literal["bool", "int", "string"] = "string"
-    metavar: str | None = None
-    environment: str | None = None
-
-    @property
-    def flag(self) -> str:
-        return "--" + self.name.replace("_", "-")
-
-
 OPTIONS = (
-    Option("redisperf", _flag, False, "meter the Redis and Postgres round trips of every test", kind="bool"),
+    Option("redisperf", flag, False, "meter the Redis and Postgres round trips of every test", kind="bool"),
     Option(
         "redisperf_redis",
         _server,
         "embedded",
-        "where the redis fixtures get their server: fake, embedded, system or a redis:// URL (default: embedded)",
+        "where the redis fixtures get their server: embedded, system (either with :VERSION), docker, docker:IMAGE, "
+        "fake, a redis:// URL, or auto for the first there is (default: embedded)",
         metavar="SERVER",
         environment="REDISPERF_REDIS",
     ),
@@ -97,7 +115,8 @@ OPTIONS = (
         "redisperf_postgres",
         _server,
         "embedded",
-        "where the postgres fixtures get theirs: fake, embedded, system or a postgresql:// URL (default: embedded)",
+        "where the postgres fixtures get theirs: embedded, system (either with :VERSION), docker, docker:IMAGE, "
+        "fake, a postgresql:// URL, or auto for the first there is (default: embedded)",
         metavar="SERVER",
         environment="REDISPERF_POSTGRES",
     ),
@@ -128,16 +147,78 @@ OPTIONS = (
         "redisperf_latency",
         latency_ns,
         None,
-        "added to every reply on the wire, such as 1ms; needs --redisperf-tap=proxy (default there: 1ms)",
+        "added to every reply of the fixtures' servers, such as 1ms (default: none; 1ms with --redisperf-tap=proxy)",
         metavar="TIME",
+    ),
+    Option(
+        "redisperf_strict_servers",
+        flag,
+        None,
+        "auto may not fall back to docker or fake (default: where CI is set)",
+        kind="bool",
+    ),
+    Option(
+        "redisperf_allow_external_writes",
+        flag,
+        False,
+        "in servers given by URL, databases and key prefixes of our own may be made, and are removed again",
+        kind="bool",
+    ),
+    Option(
+        "redisperf_isolation",
+        _isolation,
+        "database",
+        "what each test finds in Postgres: database, a new one; reset, the same one cleaned of what was written; "
+        "rollback, the same with one connection that is rolled back (default: database)",
+        metavar="MODE",
+    ),
+    Option(
+        "redisperf_schema",
+        str,
+        None,
+        "what every test's database has in it: SQL files, alembic.ini, module:function or Django settings module",
+        metavar="STEPS",
+    ),
+    Option(
+        "redisperf_keep_failed",
+        flag,
+        False,
+        "keep the database of a failed test for an hour and print its DSN",
+        kind="bool",
+    ),
+    Option(
+        "redisperf_n_plus_one",
+        _n_plus_one,
+        None,
+        "suspected N+1: report shows them in the summary, fail fails the test, off does not look (default: report, "
+        "where the run is metered)",
+        metavar="report|fail|off",
+    ),
+    Option(
+        "redisperf_n_plus_one_threshold",
+        _repetitions,
+        3,
+        "how often the same place must ask the same, one after another, to be suspected (default: 3)",
+        kind="int",
+        metavar="N",
+    ),
+    Option(
+        "redisperf_ignore",
+        _ignores,
+        (),
+        "suspected N+1 that are meant to be so, one on each line: SHAPE, SHAPE @ SITE or @ SITE, with wildcards, such "
+        "as 'GET user:* @ app/legacy.py'",
+        kind="linelist",
+        metavar="PATTERNS",
     ),
 )
 
-NO_LATENCY = "only the proxy can add latency: give --redisperf-tap=proxy as well (ini key redisperf_tap = proxy)"
-
 MARKERS = (
-    "redisperf(redis=..., postgres=..., depth=..., <server name>=...): fail the test if its call phase spends more "
-    "round trips; a number is the most allowed, see also redis_perf.Spend, exactly, at_most and between",
+    "redisperf_ignore(shape='GET user:*', site='app/legacy.py'): suspected N+1 of this test that are meant to be so",
+    "redisperf(redis=..., postgres=..., depth=..., latency='5ms@2ms', <server name>=...): fail the test if its call "
+    "phase spends more round trips; a number is the most allowed, see also redis_perf.Spend, exactly, at_most, between",
+    "redisperf_isolation(postgres='database'|'reset'|'rollback', redis='reset'|'fresh'): how clean this test's "
+    "servers are made",
 )
 
 
@@ -152,37 +233,37 @@ class Settings(NamedTuple):
     budget: Limits | None
     tap: str
     latency_ns: int | None
+    strict_servers: bool | None
+    external_writes: bool
+    isolation: str
+    schema: str | None
+    keep_failed: bool
+    n_plus_one: str | None
+    n_plus_one_threshold: int
+    ignore: tuple[Ignore, ...]
 
     @classmethod
     def of(cls, config: pytest.Config) -> Settings:
-        settings = cls(*(_value(config, option) for option in OPTIONS))  # type: ignore[arg-type]
-        if settings.latency_ns is not None and settings.tap != "proxy":
-            raise pytest.UsageError(f"redisperf_latency: {NO_LATENCY}")
-        return settings
+        """Read once in each run. A report that is asked for is one of what was metered."""
+        known = config.stash.get(_SETTINGS, None)
+        if known is None:
+            read = cls(*(value(config, option) for option in OPTIONS))  # type: ignore[arg-type]
+            known = config.stash[_SETTINGS] = read._replace(
+                metered=read.metered or Reports.of(config).asked or read.n_plus_one in ("report", "fail")
+            )
+        return known
+
+    @property
+    def strict(self) -> bool:
+        """Whether `auto` may not fall back: as it was said, else where CI is set, for nobody reads the header there."""
+        if self.strict_servers is not None:
+            return self.strict_servers
+        return os.environ.get("CI", "").lower() not in ("", "0", "false")
+
+    @property
+    def slow(self) -> bool:
+        """Replies take longer though they are counted in the clients: fixtures' URLs lead through the proxy."""
+        return self.tap == "clients" and self.latency_ns is not None
 
 
-def declare(parser: pytest.Parser, options: Iterable[Option]) -> None:
-    group = parser.getgroup("redisperf", "round trips of Redis and Postgres (pytest-redisperf)")
-    native_int = pytest.version_tuple >= (8, 4)
-    for option in options:
-        kind = "string" if option.kind == "int" and not native_int else option.kind
-        parser.addini(option.name, option.help, type=kind, default=None)
-        if option.kind == "bool":
-            group.addoption(option.flag, action="store_true", default=None, help=option.help)
-        else:
-            group.addoption(option.flag, default=None, metavar=option.metavar, help=option.help)
-
-
-def _value(config: pytest.Config, option: Option) -> object:
-    for where, ask in (
-        (option.flag, lambda: config.getoption(option.name)),
-        (option.environment, lambda: os.environ.get(option.environment or "")),
-        (f"ini key {option.name}", lambda: config.getini(option.name)),
-    ):
-        try:
-            value = ask()
-            if value not in (None, ""):
-                return option.read(str(value))
-        except (ValueError, TypeError) as error:
-            raise pytest.UsageError(f"{where}: {error}") from None
-    return option.default
+_SETTINGS = pytest.StashKey[Settings]()

@@ -1,26 +1,36 @@
 """What one phase of one test spent, as plain data: it travels on the TestReport from xdist's workers.
 
-`repeats` are suspects of an N+1: the same question from the same line, three times or more in a row, each asked
-after the one before was answered. Several such rows of one line are one suspect.
+`repeats` are suspects of an N+1 that are not to be ignored, `ignored` how many others there were, `ignores` what was
+to be ignored: filled in by `pytest_redisperf.suspects`.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Literal, TypedDict
 
-from redis_perf import RoundTrip, StoreTrace, Trace
-from redis_perf.analysis.spending import spending
-from redis_perf.report.lines import label, place
+from pytest_redisperf.fixture_accounts import FixtureSpending
+from redis_perf import Trace
+from redis_perf.analysis.waste import Waste, wastes
 
 Store = Literal["redis", "postgres"]
 STORES: tuple[Store, Store] = ("redis", "postgres")
-IN_A_ROW = 3
 
 
 class Repeat(TypedDict):
     asked: str
     place: str
     count: int
+    loop: str | None
+    fix: str
+
+
+class Ignored(TypedDict):
+    """`used`: something matched."""
+
+    what: str
+    where: str
+    used: bool
 
 
 class Spent(TypedDict):
@@ -31,6 +41,12 @@ class Spent(TypedDict):
     lost: int
 
 
+class Wasted(TypedDict):
+    kind: str
+    text: str
+    saves: int
+
+
 class Phase(TypedDict):
     redis: Spent
     postgres: Spent
@@ -38,17 +54,33 @@ class Phase(TypedDict):
     children: int
     problems: list[str]
     repeats: list[Repeat]
+    ignored: int
+    ignores: list[Ignored]
+    named: dict[str, int]
+    """Round trips of servers that have a name."""
+    fixtures: list[FixtureSpending]
+    wastes: list[Wasted]
 
 
-def phase_of(trace: Trace, root: str) -> Phase:
+def phase_of(trace: Trace) -> Phase:
     return Phase(
         redis=_spent(trace, "redis"),
         postgres=_spent(trace, "postgres"),
         depth=trace.depth,
         children=trace.children,
         problems=list(trace.problems),
-        repeats=[repeat for store in STORES for repeat in _repeats(trace.store(store), root)],
+        named=dict(Counter(trip.name for trip in trace.charged if trip.name and trip.answer == "complete")),
+        repeats=[],
+        ignored=0,
+        ignores=[],
+        fixtures=[],
+        wastes=[Wasted(kind=each.kind, text=each.text, saves=each.saves) for each in wastes(trace) if _is_told(each)],
     )
+
+
+def _is_told(waste: Waste) -> bool:
+    """Connections that a test opens are told as setup."""
+    return waste.kind != "connecting"
 
 
 def round_trips(phase: Phase) -> int:
@@ -68,22 +100,3 @@ def _spent(trace: Trace, store: Store) -> Spent:
         connections=charged.connections,
         lost=trace.every.store(store).lost,
     )
-
-
-def _repeats(spent: StoreTrace, root: str) -> list[Repeat]:
-    rows: list[list[RoundTrip]] = []
-    for trip in spent.counted:
-        if rows and _again(rows[-1][-1], trip):
-            rows[-1].append(trip)
-        else:
-            rows.append([trip])
-    groups = spending(trip for row in rows if len(row) >= IN_A_ROW for trip in row)
-    return [
-        Repeat(asked=label(group), place=place(group.site, root), count=len(group.trips))
-        for group in groups
-        if group.site and group.shapes
-    ]
-
-
-def _again(before: RoundTrip, trip: RoundTrip) -> bool:
-    return trip.started_ns >= before.ended_ns and len(spending((before, trip))) == 1

@@ -3,6 +3,9 @@
 They declare options, fixtures and the marker, and look whether anything asks to be measured. Only then is the rest
 imported: `metering`, a second plugin that measures. Until a marker, a fixture or an option asks, no client is
 imported, nothing is patched and no hook of ours runs beside a test.
+
+Servers begin to start before the first test asks: when the tests to run are known or, if pytest's cache remembers that
+the same arguments led to tests with servers, before they are collected.
 """
 
 from __future__ import annotations
@@ -11,40 +14,78 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_redisperf import fixtures
-from pytest_redisperf.options import MARKERS, OPTIONS, Settings, declare
+from pytest_redisperf import fixtures, topologies
+from pytest_redisperf.option import declare
+from pytest_redisperf.options import MARKERS, OPTIONS, Settings
+from pytest_redisperf.report_options import REPORT_OPTIONS, Reports
 
 if TYPE_CHECKING:
     from pytest_redisperf.metering import Metering
+    from redis_perf.trace import Store
 
+_SERVERS: dict[str, Store] = {"_redisperf_redis_servers": "redis", "_redisperf_postgres_servers": "postgres"}
+_REMEMBERED = "redisperf/servers"
+_MOST_REMEMBERED = 20
 
 _ASKING = frozenset({"redisperf", "redisperf_proxy"})
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    declare(parser, OPTIONS)
+    declare(parser, (*OPTIONS, *REPORT_OPTIONS))
 
 
 def pytest_configure(config: pytest.Config) -> None:
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
     config.pluginmanager.register(fixtures, "redisperf-fixtures")
+    config.pluginmanager.register(topologies, "redisperf-topologies")
     settings = Settings.of(config)
-    if settings.metered or settings.budget:
+    if settings.metered or settings.budget or settings.slow:
         _metering(config, settings)
+    _report(config, Reports.of(config))
+    if _will_run(config):
+        _start_ahead(config, set(_remembered(config).get(_selection(config), ())))
+
+
+def pytest_report_header(config: pytest.Config) -> list[str] | None:
+    """The servers that `auto` took. Where something is measured, its own line names them."""
+    settings = Settings.of(config)
+    if config.pluginmanager.has_plugin("redisperf-metering") or "auto" not in (settings.redis, settings.postgres):
+        return None
+    from pytest_redisperf.header import servers
+
+    named, passed_over = servers(settings)
+    return [f"redisperf: {named}", *passed_over]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    if session.testsfailed or not _will_run(session.config):
+        return
+    stores = {
+        store for item in session.items for name, store in _SERVERS.items() if name in getattr(item, "fixturenames", ())
+    }
+    _start_ahead(session.config, stores)
+    _remember(session.config, stores)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     marked = [item for item in items if item.get_closest_marker("redisperf") is not None]
     asking = [item for item in items if not _ASKING.isdisjoint(getattr(item, "fixturenames", ()))]
-    if not (marked or asking):
+    ignoring = [item for item in items if item.get_closest_marker("redisperf_ignore") is not None]
+    if not (marked or asking or ignoring):
         return
     try:
-        _metering(config, Settings.of(config)).expect(marked, asking)
+        if marked or asking:
+            _metering(config, Settings.of(config)).expect(marked, asking)
+        if ignoring:
+            from pytest_redisperf.suspects import check_markers
+
+            check_markers(ignoring)
     except pytest.UsageError as error:
         if not hasattr(config, "workerinput"):
             raise
-        config.pluginmanager.register(_Refusing({*marked, *asking}, str(error)))
+        config.pluginmanager.register(_Refusing({*marked, *asking, *ignoring}, str(error)))
 
 
 def _metering(config: pytest.Config, settings: Settings) -> Metering:
@@ -58,6 +99,65 @@ def _metering(config: pytest.Config, settings: Settings) -> Metering:
     metering.start()
     config.pluginmanager.register(metering, "redisperf-metering")
     return metering
+
+
+def _report(config: pytest.Config, reports: Reports) -> None:
+    """The plugins that make reports, each in the process that prints."""
+    if reports.write_budgets is not None and not hasattr(config, "workerinput"):
+        from pytest_redisperf.writing_budgets import WritingBudgets
+
+        writing = WritingBudgets(config, write=reports.write_budgets == "write")
+        config.pluginmanager.register(writing, "redisperf-writing-budgets")
+    if reports.baseline is not None or reports.update_baseline is not None or reports.ratchet:
+        from pytest_redisperf.baseline import register
+
+        register(config, reports)
+    if reports.repeat is not None:
+        from pytest_redisperf import repeat
+
+        repeat.register(config, reports.repeat)
+    if reports.html or reports.json or reports.sarif or reports.trace or reports.github:
+        from pytest_redisperf import gathering
+
+        gathering.register(config, reports)
+
+
+def _will_run(config: pytest.Config) -> bool:
+    """Whether this process runs tests: it may only look at them, or have xdist's workers run them."""
+    looks = ("collectonly", "setupplan", "showfixtures", "show_fixtures_per_test")
+    if any(config.getoption(option, False) for option in looks):
+        return False
+    return hasattr(config, "workerinput") or config.getoption("dist", "no") == "no"
+
+
+def _start_ahead(config: pytest.Config, stores: set[Store]) -> None:
+    if stores:
+        from pytest_redisperf.servers import start_ahead
+
+        start_ahead(config, stores)
+
+
+def _selection(config: pytest.Config) -> str:
+    """What decides which tests are run, as far as we know before they are collected."""
+    return " ".join([*config.args, config.getoption("keyword", ""), config.getoption("markexpr", "")])
+
+
+def _remembered(config: pytest.Config) -> dict[str, list[Store]]:
+    cache = getattr(config, "cache", None)  # -p no:cacheprovider
+    remembered = cache.get(_REMEMBERED, None) if cache is not None else None
+    return remembered if isinstance(remembered, dict) else {}
+
+
+def _remember(config: pytest.Config, stores: set[Store]) -> None:
+    """Which stores this selection of tests needs. A run without any writes nothing, but to forget."""
+    remembered, selection = _remembered(config), _selection(config)
+    if getattr(config, "cache", None) is None or set(remembered.get(selection, ())) == stores:
+        return
+    remembered.pop(selection, None)
+    kept = dict([*remembered.items()][-_MOST_REMEMBERED:])
+    if stores:
+        kept[selection] = sorted(stores)
+    config.cache.set(_REMEMBERED, kept)
 
 
 class _Refusing:

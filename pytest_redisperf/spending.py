@@ -12,25 +12,29 @@ from pytest_redisperf.options import Settings
 from redis_perf import Recording, Trace, record
 from redis_perf.budget import Allowance, Budget, Spend
 from redis_perf.check import check
-from redis_perf.limit import Amount, at_most, between, exactly
+from redis_perf.limit import Amount, at_most, between, exactly, warm
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
     from pytest_redisperf.latency import Latency
+    from pytest_redisperf.suspects import Ignoring
     from redis_perf.growing import GrowthMeasured
+    from redis_perf.proxy.fault_points import FaultPoints
     from redis_perf.worst_case import WorstCase
 
 Record: TypeAlias = "Callable[[], Recording]"
 CALL = pytest.StashKey[Recording]()
 """The recording of a test's call phase, from its beginning."""
+VERDICT = pytest.StashKey[str]()
+"""Why a budget that is not in the test's own code failed it: the whole text, until the phase's report is made."""
 
 
 def recorder(config: pytest.Config, settings: Settings) -> Record:
     """Who records in this run: the taps in this process or the proxy."""
     if settings.tap == "clients":
         return record
-    from pytest_redisperf.proxied import wire_of
+    from pytest_redisperf.wire import wire_of
 
     return wire_of(config).record
 
@@ -91,6 +95,7 @@ class Measuring:
     exactly = staticmethod(exactly)
     at_most = staticmethod(at_most)
     between = staticmethod(between)
+    warm = staticmethod(warm)
 
     def __init__(self, config: pytest.Config, settings: Settings, record: Record) -> None:
         self._config = config
@@ -103,6 +108,7 @@ class Measuring:
         redis: Allowance | None = None,
         postgres: Allowance | None = None,
         depth: Amount | None = None,
+        latency: str | None = None,
         allow_nothing: bool = False,
         **servers: Allowance,
     ) -> Spending:
@@ -117,7 +123,14 @@ class Measuring:
         """
         __tracebackhide__ = True
         try:
-            budget = Budget.of(redis=redis, postgres=postgres, depth=depth, allow_nothing=allow_nothing, **servers)
+            budget = Budget.of(
+                redis=redis,
+                postgres=postgres,
+                depth=depth,
+                latency=latency,
+                allow_nothing=allow_nothing,
+                **servers,
+            )
         except (TypeError, ValueError) as error:
             raise error.with_traceback(None) from None
         return Spending(budget, self._config, self._settings.networks_ns, self._record)
@@ -125,6 +138,22 @@ class Measuring:
     def record(self) -> Recording:
         """Record a block without holding it to anything; see `redis_perf.record`."""
         return self._record()
+
+    def fault_points(self, run: Callable[[], object], **how: Any) -> FaultPoints:
+        """Run it once to learn its round trips, then break each of them, before and after the server executed it.
+
+            for point in redisperf.fault_points(run):
+                with point:
+                    try_to(run)
+
+        `async for` if it is async. Only what goes through the proxy can break: `redisperf_proxy`'s URLs, or all
+        fixtures' with `--redisperf-tap=proxy`. Raises NothingMeasured if it sent nothing there. Takes what
+        `redis_perf.proxy.fault_points` takes: `breaking`, for a fault other than `Reset`.
+        """
+        from pytest_redisperf.wire import wire_of
+        from redis_perf.proxy.fault_points import fault_points
+
+        return fault_points(wire_of(self._config), run, **how)
 
     def growth(self, run: Callable[..., Any], **how: Any) -> GrowthMeasured:
         """Measure `run` at several sizes of data: `redisperf.growth(run, populate=add_rooms).assert_constant()`.
@@ -166,10 +195,21 @@ class RedisPerf(Measuring):
         `--redisperf-latency`. Without these, others are an UsageError when it ends. Raises ValueError for no time.
         """
         __tracebackhide__ = True
-        from pytest_redisperf.proxied import network_of, wire_of
+        from pytest_redisperf.wire import network_of, wire_of
 
         slow = network_of if self._settings.tap == "clients" else wire_of
         return slow(self._config).latency(latency)
+
+    def ignore(self, *, shape: str | None = None, site: str | None = None) -> Ignoring:
+        """N+1 that begin inside this block are meant to be so: `with redisperf.ignore(shape="GET user:*"):`.
+
+        Patterns as of fnmatch; `site` is a file relative to the project's root, `"app/legacy.py"` or
+        `"app/legacy.py:12"`, or a function. Raises ValueError for an empty pattern.
+        """
+        from pytest_redisperf.suspects import ignoring
+
+        __tracebackhide__ = True
+        return ignoring(self._item, shape, site)
 
     @property
     def trace(self) -> Trace:

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 
+import asyncpg  # noqa: F401  an inner run would import it anew, which its compiled part does not survive
 import fakeredis  # noqa: F401  what is imported here an inner run need not import again
 import psycopg  # noqa: F401
+import psycopg2  # noqa: F401
 import pytest
 import redis.asyncio  # noqa: F401
 

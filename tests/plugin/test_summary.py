@@ -1,5 +1,7 @@
 """What `--redisperf` prints, alone and merged from xdist's workers."""
 
+import re
+
 SUITE = """
     import pytest
 
@@ -34,8 +36,12 @@ TABLE = [
     "      5         0           7      5      10 ms  in all, 3 tests, 1 of which sent nothing",
     "around the tests: setup 1 redis and 0 postgres round trips; teardown 2 redis and 0 postgres round trips",
     "connecting, not charged: * redis and 0 postgres round trips, for 2 connections opened",
+    "by fixture, connecting included:",
+    "      4         0  filled (function), setup 1 time",
+    "      2         0  filled (function), teardown 1 time",
     "suspected N+1: 4 x GET user:{}    *.py:12 in names",
-    "    in *::test_list: asked at once they would be 1 round trip, 3 fewer (6 ms at 2 ms)",
+    "    in the loop of *.py:11 in names",
+    "    in *::test_list: one MGET, or a pipeline, would be 1 round trip, 3 fewer (6 ms at 2 ms)",
 ]
 
 
@@ -43,13 +49,15 @@ def test_the_header_names_clients_servers_and_networks(run):
     result = run("def test_silent(): pass", "--redisperf", "--redisperf-network=1ms,80ms")
     line = next(line for line in result.outlines if line.startswith("redisperf: "))
     assert "redis-py " in line
-    assert line.endswith(" | redis fake, postgres embedded (not started yet) | network 1 ms, 80 ms")
+    assert re.search(
+        r" \| redis fake \(fakeredis [\d.]+\), postgres embedded \(PostgreSQL [\d.]+\) \| network 1 ms, 80 ms$", line
+    )
 
 
 def test_the_headers_servers_by_url_are_not_spelled_out(run):
     url = "postgresql://user:secret@db/app"
     result = run("def test_silent(): pass", "--redisperf", f"--redisperf-postgres={url}")
-    result.stdout.fnmatch_lines(["redisperf: * | redis fake, postgres by URL (not started yet) | *"])
+    result.stdout.fnmatch_lines(["redisperf: * | redis fake (fakeredis *), postgres by URL | *"])
     result.stdout.no_fnmatch_line("*secret*")
 
 
@@ -143,3 +151,35 @@ def test_rows_of_one_line_are_one_suspect(run):
     """
     lines = [line for line in run(source, "--redisperf").outlines if line.startswith("suspected N+1: ")]
     assert [line.partition("    ")[0] for line in lines] == ["suspected N+1: 6 x GET user:{}"]
+
+
+def test_with_v_each_test_says_what_it_spent_beside_its_result(run):
+    run(SUITE, "--redisperf", "-v").stdout.fnmatch_lines(
+        ["*::test_list PASSED (redis 4) *", "*::test_pipeline PASSED (redis 1) *", "*::test_silent PASSED *"]
+    )
+
+
+def test_with_q_there_are_only_the_sums_and_what_to_mend(run):
+    result = run(SUITE, "--redisperf", "-q")
+    result.stdout.fnmatch_lines(
+        [
+            "round trips of all tests, setup and teardown apart:",
+            "      5         0           7      5      10 ms  in all, 3 tests, 1 of which sent nothing",
+            "suspected N+1: *",
+        ]
+    )
+    result.stdout.no_fnmatch_line("by fixture*")
+
+
+def test_waste_is_told_once_for_each_kind_with_the_test_that_wastes_most(run):
+    result = run(
+        """
+        def test_one(redisperf_redis):
+            redisperf_redis.keys("*")
+
+        def test_two(redisperf_redis):
+            redisperf_redis.keys("*")
+        """,
+        "--redisperf",
+    )
+    result.stdout.fnmatch_lines(["waste: KEYS looks at every key *", "    in *::test_*, and in 1 other test"])

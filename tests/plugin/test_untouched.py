@@ -25,7 +25,7 @@ def seen(pytester, run, source, *options):
 def test_a_plain_run_imports_no_client_and_not_even_the_core_and_patches_nothing(pytester, run):
     modules, plugins, patched = seen(pytester, run, "def test_it(): pass")
     assert modules == []
-    assert sorted(plugins) == ["redisperf", "redisperf-fixtures"]
+    assert sorted(plugins) == ["redisperf", "redisperf-fixtures", "redisperf-topologies"]
     assert not patched
 
 
