@@ -44,7 +44,7 @@ proxy:
   `log_statement = all`, and `pg_stat_database.xact_commit` without the one transaction in which a session starts.
   *Operations* (and commits) must be equal wherever the server counts the same thing; \
 a dash says that it does not.
-- **the same calls to a real server**: for fakeredis, which has no wire. Compared without setup.
+- **the same calls to a real server**: for fakeredis in its own process, which has no wire. Compared without setup.
 """
 COLUMNS = (
     "Client", "Case", "Round trips", "of which setup", "Operations", "Depth", "Witness", "It says", "Slope",

@@ -10,13 +10,18 @@ from redis_perf.network import duration_ns, round_trip_ns
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """What one number may be. `low` is None where only the upper end was given."""
+    """What one number may be. `low` is None where only the upper end was given.
+
+    `cold` is the upper end for a block that did what only a first run does, see `warm`.
+    """
 
     low: int | None = None
     high: int
+    cold: int | None = None
 
-    def allows(self, seen: int) -> bool:
-        return (self.low or 0) <= seen <= self.high
+    def allows(self, seen: int, *, cold: bool = False) -> bool:
+        high = self.high if self.cold is None or not cold else self.cold
+        return (self.low or 0) <= seen <= high
 
     @property
     def names_zero(self) -> bool:
@@ -24,6 +29,8 @@ class Limit:
         return self.high == 0 or self.low == 0
 
     def __str__(self) -> str:
+        if self.cold is not None:
+            return f"{self.high} ({self.cold} when cold)"
         if self.low is None:
             return str(self.high)
         return f"exactly {self.high}" if self.low == self.high else f"{self.low} to {self.high}"
@@ -46,6 +53,18 @@ def between(a: int, b: int) -> Limit:
     if a > b:
         raise ValueError(f"between({a}, {b}): expected the smaller number first")
     return Limit(low=a, high=b)
+
+
+def warm(n: int, *, cold: int) -> Limit:
+    """Up to `n`, or up to `cold` if the block opened a connection, loaded a script or prepared a statement.
+
+    For code whose first run costs more, in tests whose order is not known. Raises TypeError or ValueError unless they
+    are ints and 0 <= n <= cold.
+    """
+    n, cold = _number("warm", "n", n), _number("warm", "cold", cold)
+    if n > cold:
+        raise ValueError(f"warm({n}, cold={cold}): expected a first run to cost no less")
+    return Limit(high=n, cold=cold)
 
 
 Amount: TypeAlias = int | Limit

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from redis_perf.analysis.waste import is_cold
 from redis_perf.budget import Budget, Spend
 from redis_perf.limit import LatencyLimit, Limit, as_limit
 from redis_perf.trace import EVERY_PURPOSE, Problem, StoreTrace, Trace
@@ -43,6 +44,7 @@ def verdict(trace: Trace, budget: Budget) -> Verdict | None:
     """How the trace broke the budget, or None. A budgeted store that was not seen whole (a problem) fails as well."""
     breaches: list[Breach] = []
     unmeasured: list[Unmeasured] = []
+    cold = is_cold(trace)
     for who, spend in budget.spends:
         if not share_of(trace.every, who).everything and not spend.names_zero and not budget.allow_nothing:
             unmeasured.append(Unmeasured(who=who))
@@ -51,7 +53,7 @@ def verdict(trace: Trace, budget: Budget) -> Verdict | None:
             seen = _seen(trace, who, spend, measure)
             if seen is None:
                 unmeasured.append(Unmeasured(who=who, measure=measure))
-            elif not limit.allows(seen):
+            elif not limit.allows(seen, cold=cold):
                 breaches.append(Breach(who=who, measure=measure, limit=limit, seen=seen))
     together = _together(budget)
     names_zero = any(measure == "depth" and limit.names_zero for measure, limit, _ in together)
@@ -59,7 +61,7 @@ def verdict(trace: Trace, budget: Budget) -> Verdict | None:
         unmeasured.append(Unmeasured(who=""))
     else:
         for measure, limit, times in together:
-            if not limit.allows(trace.depth * times):
+            if not limit.allows(trace.depth * times, cold=cold):
                 breaches.append(Breach(who="", measure=measure, limit=limit, seen=trace.depth * times))
     problems = tuple(problem for problem in trace.problems if _concerns(problem, budget))
     if breaches or unmeasured or problems:

@@ -12,6 +12,7 @@ PURE = {
     "network",
     "suite",
     "conversation",
+    "call_path",
     "wire",
     "shape",
     "limit",

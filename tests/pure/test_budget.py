@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from redis_perf import Budget, BudgetExceeded, Limit, NothingMeasured, Spend, at_most, between, exactly
+from redis_perf import Budget, BudgetExceeded, Limit, NothingMeasured, Spend, at_most, between, exactly, warm
 from redis_perf.check import check
 from redis_perf.limit import LatencyLimit
 from redis_perf.trace import Opened, Operation, Problem, Purpose, RoundTrip, Store, Trace
@@ -386,3 +386,21 @@ def test_a_latency_failure_leads_with_the_times() -> None:
     assert str(failure.value).splitlines()[0] == (
         "latency: budget 5 ms, spent 6 ms   (depth 3 at 2 ms a trip, 3 round trips)"
     )
+
+
+def test_a_warm_limit_allows_more_only_to_what_a_first_run_does() -> None:
+    prepared = Trace((trip(0, store="postgres"), trip(1, "SELECT ?", store="postgres")))
+    loaded = Trace((trip(0, "EVALSHA a"), trip(1, "SCRIPT LOAD"), trip(2, "EVALSHA a")))
+    opened = Trace((trip(0, "GET a"), trip(1, "GET a")), opened=(Opened("redis", 1, 0),))
+    just_more = Trace((trip(0, "GET a"), trip(1, "GET a")))
+    budget = Budget(redis=warm(1, cold=3), postgres=warm(1, cold=2), allow_nothing=True)
+    assert [verdict(trace, budget) for trace in (prepared, loaded, opened)] == [None, None, None]
+    found = verdict(just_more, budget)
+    assert found is not None
+    assert [str(breach.limit) for breach in found.breaches] == ["1 (3 when cold)"]
+    assert verdict(opened, Budget(redis=warm(0, cold=1))) is not None
+
+
+def test_a_first_run_that_costs_less_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"warm\(3, cold=1\): expected a first run to cost no less"):
+        warm(3, cold=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from redis_perf.analysis.depth import Aside, longest_chain
 from redis_perf.trace import Answer, Operation, Purpose, RoundTrip, Site, Store, Trace
 
@@ -31,6 +33,14 @@ def test_the_chain_is_as_long_as_the_depth_and_says_which_they_are() -> None:
     chain = longest_chain(trips)
     assert chain.trips == (trips[1], trips[3], trips[4])
     assert chain.depth == Trace(trips).depth == 3
+
+
+def test_tasks_that_share_a_round_trip_stand_on_the_chain_with_each_of_their_waits() -> None:
+    shared = replace(trip(0, 40), waits=((0, 10), (5, 15), (12, 22), (20, 30), (30, 40)))
+    other = trip(22, 30, connection=2)
+    chain = longest_chain([shared, other])
+    assert chain.trips == (shared, shared, other, shared)
+    assert chain.depth == Trace((shared, other)).depth == 4
 
 
 def test_what_was_never_answered_lies_on_no_chain() -> None:

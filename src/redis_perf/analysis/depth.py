@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import itemgetter
 
 from redis_perf.trace import RoundTrip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chain:
-    """Round trips of which each began after the one before had ended, as many as there can be.
+    """Round trips of which each began after the one before had ended, as many as there can be; those with several
+    waits, of tasks that share a connection, may stand there several times.
 
     `exact`: all round trips were one lane's, or their overlap was seen on a network with latency. Where it is False the
     depth is the most it can be: on a loopback, work of several threads seldom overlaps, however it was started.
@@ -52,10 +54,13 @@ def longest_chain(trips: Iterable[RoundTrip], *, exact: bool = False) -> Chain:
     started last is taken, for it can have waited for most.
     """
     counted = [trip for trip in trips if trip.answer == "complete"]
+    waits = [(ended_ns, began_ns, trip) for trip in counted for began_ns, ended_ns in trip.intervals]
     chain: list[RoundTrip] = []
-    for trip in sorted(counted, key=lambda trip: (trip.ended_ns, trip.started_ns)):
-        if not chain or trip.started_ns >= chain[-1].ended_ns:
+    free_at: int | None = None
+    for ended_ns, began_ns, trip in sorted(waits, key=itemgetter(0, 1)):
+        if free_at is None or began_ns >= free_at:
             chain.append(trip)
+            free_at = ended_ns
     lanes = {trip.lane for trip in counted}
     return Chain(trips=tuple(chain), exact=exact or len(lanes) <= 1)
 

@@ -12,11 +12,16 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final, Literal, TypeAlias
 
+from redis_perf.analysis.repeated_read import repeated_reads
 from redis_perf.trace import Opened, Operation, RoundTrip, Trace
 
-Kind: TypeAlias = Literal["cold script", "lonely transaction", "prepare", "connecting", "KEYS", "large reply"]
+Kind: TypeAlias = Literal[
+    "cold script", "lonely transaction", "prepare", "connecting", "KEYS", "large reply", "repeated read"
+]
 LARGE_BYTES: Final = 1 << 20
 """A reply of this size takes longer to send than a round trip within a zone takes."""
+
+_COLD = frozenset({"cold script", "prepare"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +52,13 @@ def wasted(trips: Sequence[RoundTrip]) -> list[Waste]:
         *_prepares(postgres),
         *_keys(redis),
         *_large_replies(counted),
+        *_repeated_reads(counted),
     ]
+
+
+def is_cold(trace: Trace) -> bool:
+    """Whether something was done that only a first run does: connect, load a script, prepare a statement."""
+    return bool(trace.opened) or any(waste.kind in _COLD for waste in wasted(trace.charged))
 
 
 def _counted(trips: Sequence[RoundTrip]) -> list[RoundTrip]:
@@ -140,6 +151,21 @@ def _keys(trips: Sequence[RoundTrip]) -> Iterator[Waste]:
 
 def _with(trips: Sequence[RoundTrip], wanted: Callable[[Operation], bool]) -> tuple[RoundTrip, ...]:
     return tuple(trip for trip in trips if any(map(wanted, trip.operations)))
+
+
+def _repeated_reads(trips: Sequence[RoundTrip]) -> Iterator[Waste]:
+    groups = repeated_reads(trips)
+    again = tuple(trip for group in groups for trip in group[1:])
+    if again:
+        shape = "; ".join(each.shape for each in groups[0][0].operations[:2])
+        others = "" if len(groups) == 1 else f", and {len(groups) - 1} more like it"
+        yield Waste(
+            kind="repeated read",
+            text=f"{len(groups[0])} x {shape} with the same arguments, nothing written in between{others}: "
+            "keep the answer, or cache it",
+            saves=len(again),
+            trips=again,
+        )
 
 
 def _large_replies(trips: Sequence[RoundTrip]) -> Iterator[Waste]:
