@@ -97,21 +97,27 @@ class Benchmark:
         __tracebackhide__ = True
         check(self.trace, Budget(postgres=Spend(statements=most)), networks_ns=self._networks_ns)
 
-    def max_ratio_to(self, other: Callable[[], Any], most: float, *, rounds: int = ROUNDS) -> float:
-        """A call takes at most so many times as long as `other()`: median of pairs, each order as often as the other.
+    def ratio_to(
+        self, other: Callable[[], Any], *, setup: Callable[[], Any] | None = None, rounds: int = ROUNDS
+    ) -> float:
+        """How many times as long a call takes as `other()`: the median over pairs, whose order alternates.
 
-        Both run in this test and on this machine, so the ratio means something where seconds do not. Returns the
-        ratio; raises RatioExceeded.
+        Both run in this test and on this machine, so the ratio means something where seconds do not. `setup` is run,
+        untimed, before each pair.
         """
-        __tracebackhide__ = True
         if self._call is None:
             raise RuntimeError("nothing was benchmarked yet: call redisperf_benchmark(function, ...) first")
         with _timed():
-            ratio = paired_ratio(self._call, other, rounds)
+            ratio = paired_ratio(self._call, other, rounds, setup)
         self._info({"ratio": round(ratio, 4)})
+        return ratio
+
+    def max_ratio_to(self, other: Callable[[], Any], most: float, **how: Any) -> None:
+        """A call takes at most so many times as long as `other()`; see `ratio_to`. Raises RatioExceeded."""
+        __tracebackhide__ = True
+        ratio = self.ratio_to(other, **how)
         if ratio > most:
             raise RatioExceeded(f"takes {ratio:.3g} times as long as the other, at most {most:g} allowed")
-        return ratio
 
     @contextmanager
     def at_latency(self, latency: str) -> Iterator[None]:
@@ -148,10 +154,14 @@ def counts_of(trace: Trace) -> Counts:
     )
 
 
-def paired_ratio(one: Callable[[], Any], other: Callable[[], Any], rounds: int) -> float:
+def paired_ratio(
+    one: Callable[[], Any], other: Callable[[], Any], rounds: int, setup: Callable[[], Any] | None = None
+) -> float:
     """How many times as long `one()` takes as `other()`: the median over pairs, whose order alternates."""
     ratios = []
     for round in range(rounds):
+        if setup is not None:
+            setup()
         first, second = (one, other) if round % 2 else (other, one)
         taken = {call: _taken_ns(call) for call in (first, second)}
         ratios.append(taken[one] / taken[other])

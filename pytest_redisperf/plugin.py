@@ -69,6 +69,15 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     _remember(session.config, stores)
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Who asks for our benchmark asks for `benchmark`: by that name `--benchmark-only` and pytest-codspeed select."""
+    names: list[str] = getattr(item, "fixturenames", [])
+    if "redisperf_benchmark" in names and "benchmark" not in names:
+        manager = item.session._fixturemanager
+        if manager.getfixturedefs("benchmark", item):
+            names.append("benchmark")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     marked = [item for item in items if item.get_closest_marker("redisperf") is not None]
     asking = [item for item in items if not _ASKING.isdisjoint(getattr(item, "fixturenames", ()))]

@@ -95,8 +95,9 @@ def test_a_ratio_to_another_call_is_held_and_kept(run: Run) -> None:
 
         def test_it(redisperf_benchmark, redisperf_redis):
             redisperf_benchmark(redisperf_redis.get, "a")
-            ratio = redisperf_benchmark.max_ratio_to(lambda: [redisperf_redis.get("a") for _ in range(50)], 0.5)
-            assert 0 < ratio < 0.5
+            fifty = lambda: [redisperf_redis.get("a") for _ in range(50)]
+            assert 0 < redisperf_benchmark.ratio_to(fifty) < 0.5
+            redisperf_benchmark.max_ratio_to(fifty, 0.5)
             with pytest.raises(RatioExceeded, match="times as long as the other, at most 0.5 allowed"):
                 redisperf_benchmark.max_ratio_to(lambda: None, 0.5)
         """,
@@ -146,3 +147,8 @@ def test_without_pytest_benchmark_the_fixture_says_what_to_install(run: Run) -> 
     result = run(PUSH)
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["redisperf: redisperf_benchmark needs pytest-benchmark: pip install *"])
+
+
+def test_only_benchmarks_are_run_where_that_is_asked_for(run: Run) -> None:
+    result = run(PUSH + "\ndef test_other(): ...\n", *BENCHMARK, "--benchmark-only")
+    result.assert_outcomes(passed=1, skipped=1)
