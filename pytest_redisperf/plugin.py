@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_redisperf import fixtures, topologies
+from pytest_redisperf import fixtures, postgres_fixtures, redis_fixtures, topologies
 from pytest_redisperf.option import declare
 from pytest_redisperf.options import MARKERS, OPTIONS, Settings
 from pytest_redisperf.report_options import REPORT_OPTIONS, Reports
@@ -37,8 +37,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
-    config.pluginmanager.register(fixtures, "redisperf-fixtures")
-    config.pluginmanager.register(topologies, "redisperf-topologies")
+    for module in (fixtures, redis_fixtures, postgres_fixtures, topologies):
+        config.pluginmanager.register(module, module.__name__.replace("pytest_redisperf.", "redisperf-"))
     settings = Settings.of(config)
     if settings.metered or settings.budget or settings.slow:
         _metering(config, settings)

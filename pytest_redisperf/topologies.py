@@ -179,9 +179,9 @@ def redisperf_pgbouncer_dsn(
     request: pytest.FixtureRequest, redisperf_pgbouncer: PgBouncer, _redisperf_direct_postgres_dsn: str
 ) -> str:
     """DSN of this test's Postgres database through PgBouncer in transaction mode."""
-    from pytest_redisperf.fixtures import _seen
+    from pytest_redisperf.access import seen
 
-    return _seen(request.config, "postgres", redisperf_pgbouncer.dsn(_redisperf_direct_postgres_dsn))
+    return seen(request.config, "postgres", redisperf_pgbouncer.dsn(_redisperf_direct_postgres_dsn))
 
 
 def _seen_by_clients(config: pytest.Config, what: str) -> Settings:

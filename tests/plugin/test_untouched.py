@@ -16,6 +16,9 @@ CONFTEST = """
 """
 
 
+MODULES = ("fixtures", "postgres_fixtures", "redis_fixtures", "topologies")
+
+
 def seen(pytester, run, source, *options):
     pytester.makeconftest(CONFTEST)
     run(source, *options, subprocess=True).assert_outcomes(passed=1)
@@ -25,7 +28,7 @@ def seen(pytester, run, source, *options):
 def test_a_plain_run_imports_no_client_and_not_even_the_core_and_patches_nothing(pytester, run):
     modules, plugins, patched = seen(pytester, run, "def test_it(): pass")
     assert modules == []
-    assert sorted(plugins) == ["redisperf", "redisperf-fixtures", "redisperf-topologies"]
+    assert sorted(plugins) == ["redisperf", *(f"redisperf-{name}" for name in MODULES)]
     assert not patched
 
 
