@@ -38,6 +38,11 @@ class Ahead(Generic[Server]):
         os.register_at_fork(before=_waiting(weakref.ref(self)))
         self._thread.start()
 
+    @property
+    def ready(self) -> bool:
+        """Whether `result` would not wait."""
+        return not self._thread.is_alive()
+
     def result(self) -> Server:
         """Waits for it; raises what `start` raised."""
         self._thread.join()

@@ -77,6 +77,11 @@ class Keeping:
         self._seen: Baseline = {}
         self._collected: set[str] = set()
 
+    @property
+    def known(self) -> Baseline | None:
+        """What the file held when the run began."""
+        return None if self._new_file else self._known
+
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self._collected |= {item.nodeid for item in session.items}
 

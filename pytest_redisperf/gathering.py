@@ -9,7 +9,7 @@ have run.
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import astuple, replace
 from pathlib import Path
 from time import monotonic
@@ -25,6 +25,7 @@ from pytest_redisperf.report_options import Reports
 from pytest_redisperf.spending import VERDICT
 from pytest_redisperf.suspects import MEANT
 from redis_perf import BudgetExceeded, NothingMeasured, Problem, Recording, Site, Trace
+from redis_perf.analysis.baseline import Entry
 from redis_perf.report.compact import packed, unpacked
 from redis_perf.report.secrets import redacted
 from redis_perf.report.units import size
@@ -230,7 +231,7 @@ class Gathering:
     def reporting(self) -> Reporting:
         """The same one for all reports once the tests have run."""
         if self._reporting is None or self._suite is None:
-            self._reporting = Reporting(self.suite)
+            self._reporting = Reporting(self.suite, baseline=_baseline(self._config))
         return self._reporting
 
     def _incomplete(self) -> Iterator[str]:
@@ -285,6 +286,12 @@ class _Progress:
                 if self._reporter is not None:
                     self._reporter.write_line(f"redisperf: writing {path.name}: {size(chars)} so far")
             yield piece
+
+
+def _baseline(config: pytest.Config) -> Mapping[str, Entry] | None:
+    """What the tests spent before, where this run is held against it."""
+    keeping = config.pluginmanager.get_plugin("redisperf-baseline-keeping")
+    return None if keeping is None else keeping.known
 
 
 def suite_of(config: pytest.Config) -> Suite | None:

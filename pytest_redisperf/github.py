@@ -12,23 +12,22 @@ import pytest
 
 from redis_perf.report.github import annotation_lines
 from redis_perf.report.markdown import markdown
-from redis_perf.report_formats import source_root
-from redis_perf.suite import Suite
+from redis_perf.report_formats import Reporting, source_root
 
 SUMMARY_BYTES = 1 << 20
 """GitHub takes no step summary that is larger."""
 
 
-def annotate(suite: Suite, terminalreporter: pytest.TerminalReporter) -> None:
+def annotate(reporting: Reporting, terminalreporter: pytest.TerminalReporter) -> None:
     if os.environ.get("GITHUB_ACTIONS") != "true":
         return
-    root = source_root(suite)
-    for line in annotation_lines(suite, root):
+    root = source_root(reporting.suite)
+    for line in annotation_lines(reporting.analysed, root):
         terminalreporter.write_line(line)
     path = os.environ.get("GITHUB_STEP_SUMMARY")
     if path:
         try:
-            _append(path, "".join(markdown(suite, source_root=root)))
+            _append(path, "".join(markdown(reporting.analysed, source_root=root)))
         except OSError as error:
             terminalreporter.write_line(f"redisperf: the step summary {path} cannot be written: {error.strerror}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,8 @@ LENT = pytest.StashKey["Lent"]()
 """The database of this test."""
 KEEP = pytest.StashKey[bool]()
 """The database of this test stays as it is."""
+MOST_SPARES = 4
+"""Valkey sleeps for 30 ms while it starts, to measure the processor's clock: several can sleep at once."""
 
 
 class Lent(NamedTuple):
@@ -169,30 +172,38 @@ class Isolation:
 
 
 class FreshRedis:
-    """New servers, the next one started while a test uses the last."""
+    """New servers, the next ones started while a test uses the last: as many as it takes that no test waits."""
 
     def __init__(self) -> None:
-        self._spare: Ahead[RedisServer] | None = None
+        self._spares: deque[Ahead[RedisServer]] = deque()
+        self._wanted = 1
 
     @contextmanager
     def server(self, servers: Servers[RedisServer]) -> Iterator[RedisServer]:
         """Fails the test when it cannot be had."""
-        spare, self._spare = self._spare, None
-        server = servers.start() if spare is None else spare.result()
+        server = self._next(servers)
         if not server.owned:
             pytest.fail(
                 f"redisperf: @pytest.mark.{MARKER}(redis='fresh') needs a server of ours, which {server.choice} is "
                 "not; use --redisperf-redis=embedded, system or docker",
                 pytrace=False,
             )
-        self._spare = Ahead(servers.start)
+        while len(self._spares) < self._wanted:
+            self._spares.append(Ahead(servers.start))
         yield server
         server.stop()
 
     def close(self) -> None:
-        if self._spare is not None:
-            self._spare.stop()
-            self._spare = None
+        while self._spares:
+            self._spares.popleft().stop()
+
+    def _next(self, servers: Servers[RedisServer]) -> RedisServer:
+        if not self._spares:
+            return servers.start()
+        spare = self._spares.popleft()
+        if not spare.ready and self._wanted < MOST_SPARES:
+            self._wanted += 1
+        return spare.result()
 
 
 _OF_RUN = pytest.StashKey[Isolation]()

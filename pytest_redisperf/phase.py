@@ -11,6 +11,7 @@ from typing import Literal, TypedDict
 
 from pytest_redisperf.fixture_accounts import FixtureSpending
 from redis_perf import Trace
+from redis_perf.analysis.tally import Tally, tallies
 from redis_perf.analysis.waste import Waste, wastes
 
 Store = Literal["redis", "postgres"]
@@ -63,10 +64,12 @@ class Phase(TypedDict):
 
 
 def phase_of(trace: Trace) -> Phase:
+    numbers = tallies(trace)
+    found = wastes(trace) if trace.round_trips else ()
     return Phase(
-        redis=_spent(trace, "redis"),
-        postgres=_spent(trace, "postgres"),
-        depth=trace.depth,
+        redis=_spent(numbers.redis),
+        postgres=_spent(numbers.postgres),
+        depth=numbers.depth,
         children=trace.children,
         problems=list(trace.problems),
         named=dict(Counter(trip.name for trip in trace.charged if trip.name and trip.answer == "complete")),
@@ -74,7 +77,7 @@ def phase_of(trace: Trace) -> Phase:
         ignored=0,
         ignores=[],
         fixtures=[],
-        wastes=[Wasted(kind=each.kind, text=each.text, saves=each.saves) for each in wastes(trace) if _is_told(each)],
+        wastes=[Wasted(kind=each.kind, text=each.text, saves=each.saves) for each in found if _is_told(each)],
     )
 
 
@@ -91,12 +94,11 @@ def operations(phase: Phase) -> int:
     return phase["redis"]["operations"] + phase["postgres"]["operations"]
 
 
-def _spent(trace: Trace, store: Store) -> Spent:
-    charged = trace.store(store)
+def _spent(numbers: Tally) -> Spent:
     return Spent(
-        round_trips=charged.round_trips,
-        operations=charged.operations,
-        setup=trace.setup.store(store).round_trips,
-        connections=charged.connections,
-        lost=trace.every.store(store).lost,
+        round_trips=numbers.round_trips,
+        operations=numbers.operations,
+        setup=numbers.setup,
+        connections=numbers.connections,
+        lost=numbers.lost,
     )

@@ -10,6 +10,8 @@ the same arguments led to tests with servers, before they are collected.
 
 from __future__ import annotations
 
+from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from redis_perf.trace import Store
 
 _SERVERS: dict[str, Store] = {"_redisperf_redis_servers": "redis", "_redisperf_postgres_servers": "postgres"}
+_CLIENTS = {"redisperf_redis": "redis", "redisperf_postgres": "psycopg"}
 _REMEMBERED = "redisperf/servers"
 _MOST_REMEMBERED = 20
 
@@ -67,6 +70,7 @@ def pytest_runtestloop(session: pytest.Session) -> None:
     }
     _start_ahead(session.config, stores)
     _remember(session.config, stores)
+    _import_clients(session.items)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -144,6 +148,14 @@ def _start_ahead(config: pytest.Config, stores: set[Store]) -> None:
         from pytest_redisperf.servers import start_ahead
 
         start_ahead(config, stores)
+
+
+def _import_clients(items: list[pytest.Item]) -> None:
+    """Those that fixtures will make, while the servers start: the first test would import them after waiting."""
+    for fixture, module in _CLIENTS.items():
+        if any(fixture in getattr(item, "fixturenames", ()) for item in items):
+            with suppress(ImportError):  # the fixture says what to install
+                import_module(module)
 
 
 def _selection(config: pytest.Config) -> str:

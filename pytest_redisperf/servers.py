@@ -118,6 +118,7 @@ def start_ahead(config: pytest.Config, stores: set[Store]) -> None:
         running.postgres.begin = isolation.begin
         running.postgres.start_ahead()
     if "redis" in stores and _takes_time(settings.redis):
+        running.redis.begin = _looked_at
         running.redis.start_ahead()
 
 
@@ -128,6 +129,12 @@ def _takes_time(choice: str) -> bool:
         import_module(f"redis_perf.servers.{kind}")
         import_module("redis_perf.servers.isolation.lending")
     return choice != "fake" and "://" not in choice
+
+
+def _looked_at(server: RedisServer) -> None:
+    """The first reset asks what a new server is like."""
+    if server.owned:
+        server.reset()
 
 
 def started(config: pytest.Config, start: Callable[[], Server]) -> Server:

@@ -67,19 +67,28 @@ def _starts(code: CodeType) -> tuple[int, ...]:
     return tuple(each.offset for each in dis.get_instructions(code))
 
 
-def _line(code: CodeType, at: int) -> int:
-    return next((line for start, end, line in code.co_lines() if start <= at < end and line), code.co_firstlineno)
+def _line(code: CodeType, at: int, otherwise: int | None = None) -> int:
+    """Of this instruction; if it is of no line, of another or the function's own."""
+    line = next((line for start, end, line in code.co_lines() if start <= at < end), None)
+    if line is None:
+        return code.co_firstlineno if otherwise is None else _line(code, otherwise)
+    return line
+
+
+def _loop(code: CodeType, at: int) -> Site | None:
+    """The head of the innermost loop around this instruction."""
+    line = _loop_line(code, at)
+    return None if line is None else Site(code.co_filename, line, function(code))
 
 
 @lru_cache(maxsize=4096)
-def _loop(code: CodeType, at: int) -> Site | None:
-    """The head of the innermost loop around this instruction."""
+def _loop_line(code: CodeType, at: int) -> int | None:
+    """Equal code of two files is one here: nothing of the file may be kept."""
     around = [(len(body), head, last) for head, last, body in _loops(code) if at in body]
     if not around:
         return None
     _, head, last = min(around)
-    line = min(_line(code, head), _line(code, last))  # the condition of a `while` stands at its end
-    return Site(code.co_filename, line, function(code))
+    return min(_line(code, head), _line(code, last, head))  # the condition of a `while` stands at its end
 
 
 @lru_cache(maxsize=512)

@@ -15,8 +15,9 @@ VERBS: Final = {
     "taps": "the client libraries that are counted, and the servers that can be started",
     "run": "run a command and count what it spends, in any language",
     "proxy": "stand before servers until interrupted, counting",
-    "show": "what a trace file holds",
-    "diff": "what changed from one trace file to another",
+    "show": "what a trace file or a suite file holds",
+    "diff": "what changed from one trace file or suite file to another",
+    "report": "reports of a run of tests, from its suite file",
 }
 """Each is a module of `redis_perf.commands`."""
 

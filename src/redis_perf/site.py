@@ -27,7 +27,7 @@ LIBRARIES = (
 )  # fmt: skip
 ENDS = ("asyncio.events.", "asyncio.runners.", "asyncio.base_events.", "_pytest.", "pluggy.", "pytest_redisperf.")
 
-FRAMES_ABOVE = 8
+FRAMES_ABOVE = 6
 _ORMS = (
     ("/sqlalchemy/orm/strategies.py", "sqlalchemy lazy load"),
     ("/django/db/models/fields/related_descriptors.py", "django lazy load"),
@@ -38,6 +38,7 @@ _ORMS = (
 _USER, _LIBRARY, _END = range(3)
 _kinds: dict[str, int] = {}
 """By file name, whose hash is kept with it; a code object's is computed anew at each look."""
+_orm_places: dict[str, int] = {}
 
 
 class Trail:
@@ -121,8 +122,17 @@ def _calls(user: FrameType, through: str | None) -> Calls:
 
 
 def _orm(passed: list[CodeType]) -> str | None:
-    files = {code.co_filename.replace("\\", "/") for code in passed}
-    return next((name for part, name in _ORMS if any(part in file for file in files)), None)
+    """The first in the table of those that any of these files is of."""
+    place = min((_orm_places.get(code.co_filename, -1) for code in passed), default=len(_ORMS))
+    if place < 0:
+        for code in passed:
+            _orm_places[code.co_filename] = _orm_place(code.co_filename.replace("\\", "/"))
+        return _orm(passed)
+    return _ORMS[place][1] if place < len(_ORMS) else None
+
+
+def _orm_place(file: str) -> int:
+    return next((place for place, (part, _) in enumerate(_ORMS) if part in file), len(_ORMS))
 
 
 def _learn(frame: FrameType) -> int:

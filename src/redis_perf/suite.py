@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
-from redis_perf.trace import Trace
+from redis_perf.trace import Site, Trace
 
 When: TypeAlias = Literal["setup", "call", "teardown"]
 Outcome: TypeAlias = Literal["passed", "failed", "error", "skipped", "xfailed", "xpassed"]
 
 WHENS: tuple[When, ...] = ("setup", "call", "teardown")
-_NOTHING: Mapping[When, Trace] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,19 +29,30 @@ class FixtureSpent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Meant:
+    """A suspected N+1 that is meant to be so, by what it asks and where: no report shows it."""
+
+    shape: str
+    site: Site
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tested:
     """One test. `file` is relative to the suite's root, `line` counts from 1; None where pytest knew none.
 
     `phases` holds those that ran. `verdict` is the whole text when a budget failed the test.
     """
 
+    __test__: ClassVar[bool] = False  # its name alone would make pytest take it for a class of tests
+
     nodeid: str
     outcome: Outcome
     file: str | None = None
     line: int | None = None
-    phases: Mapping[When, Trace] = field(default=_NOTHING, hash=False)
+    phases: Mapping[When, Trace] = field(default_factory=dict, hash=False)
     fixtures: tuple[FixtureSpent, ...] = ()
     verdict: str | None = None
+    meant: tuple[Meant, ...] = ()
 
     @property
     def call(self) -> Trace:
@@ -56,12 +65,14 @@ class Suite:
     """Tests in the order they ran. `root` is the absolute directory their files are named relative to.
 
     `incomplete` says what is missing and why (a worker crashed): a report over it shows these sentences first.
+    `threshold` is how often the same must be asked to be suspected of an N+1; 0: nothing is.
     """
 
     tests: tuple[Tested, ...] = ()
     root: str = ""
     networks_ns: tuple[int, ...] = ()
     incomplete: tuple[str, ...] = ()
+    threshold: int = 3
 
     def __iter__(self) -> Iterator[Tested]:
         return iter(self.tests)

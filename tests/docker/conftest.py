@@ -133,7 +133,9 @@ def postgres_image(docker_engine: Any) -> Iterator[str]:
 def made_redis_image(docker_engine: Any) -> Iterator[str]:
     binary = embedded.redis_binary()
     files = {str(path): path for path in libraries(binary)}
-    with imported(docker_engine, {"/bin/redis-server": binary, **files}, ['ENTRYPOINT ["redis-server"]']) as name:
+    with imported(
+        docker_engine, {"/bin/redis-server": binary, **files}, ['ENTRYPOINT ["redis-server", "--protected-mode", "no"]']
+    ) as name:
         yield name
 
 
@@ -154,6 +156,7 @@ def made_postgres_image(docker_engine: Any, *more_programs: str) -> Iterator[str
     files |= {str(path): path for binary in (*programs, *tools) for path in libraries(binary)}
     changes = [
         'ENTRYPOINT ["/entrypoint"]',
+        'CMD ["postgres"]',
         f"ENV PATH={installation}/bin:/bin",
         "ENV PGDATA=/pgdata/18",
         "USER postgres",

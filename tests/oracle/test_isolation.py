@@ -248,7 +248,7 @@ def test_too_many_deleted_rows_make_room_for_a_new_database(
 def test_more_transactions_than_are_looked_into_make_a_new_database(
     lending: Lending, schema: Schema, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("redis_perf.servers.isolation.reset.MOST_TRANSACTIONS", 1)
+    monkeypatch.setattr("redis_perf.servers.isolation.books.MOST_TRANSACTIONS", 1)
     name = lending.cleaned(schema)
     for i in range(3):
         ask(lending.dsn(name), f"INSERT INTO one VALUES ({i}, NULL)")

@@ -108,7 +108,8 @@ def test_a_script_that_was_missing_and_loaded() -> None:
     [
         (
             "INSERT INTO t VALUES (...)",
-            "50 x INSERT INTO t VALUES (...): one multi-row INSERT, or INSERT ... SELECT FROM unnest(...), "
+            "50 x INSERT INTO t VALUES (...): one executemany (not psycopg2's), multi-row INSERT, "
+            "or INSERT ... SELECT FROM unnest(...), "
             "would be 1 round trip",
         ),
         (

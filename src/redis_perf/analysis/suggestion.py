@@ -7,10 +7,11 @@ do not add up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from redis_perf.analysis.fix import fix
 from redis_perf.analysis.spending import spending
 from redis_perf.analysis.waste import connecting, wasted
 from redis_perf.trace import Opened, RoundTrip, Trace
@@ -32,9 +33,9 @@ def suggestions(trips: Sequence[RoundTrip]) -> list[Suggestion]:
     redis = [trip for trip in counted if trip.store == "redis"]
     postgres = [trip for trip in counted if trip.store == "postgres"]
     found = [
-        *_repeated(redis, _instead_of_commands),
+        *_repeated(redis),
         *_in_a_row(redis),
-        *_repeated(postgres, _instead_of_statements),
+        *_repeated(postgres),
         *(Suggestion(text=waste.text, saves=waste.saves) for waste in wasted(counted)),
     ]
     return sorted(found, key=lambda suggestion: -suggestion.saves)[:AT_MOST]
@@ -48,43 +49,23 @@ def keep_open(opened: Sequence[Opened], setup: Trace) -> Suggestion | None:
 
 # --- the same again and again
 
-_MULTI_KEY = {
-    "GET": "one MGET", "SET": "one MSET", "DEL": "one DEL of all keys", "UNLINK": "one UNLINK of all keys",
-    "EXISTS": "one EXISTS of all keys", "JSON.GET": "one JSON.MGET",
-}  # fmt: skip
-_ONE_KEY = {
-    "HGET": "one HMGET", "HSET": "one HSET of all fields", "SADD": "one SADD of all members",
-    "ZADD": "one ZADD of all members", "RPUSH": "one RPUSH of all values", "LPUSH": "one LPUSH of all values",
-    "SISMEMBER": "one SMISMEMBER", "ZSCORE": "one ZMSCORE",
-}  # fmt: skip
 
-
-def _instead_of_commands(name: str, shape: str) -> str:
-    if name in _MULTI_KEY:
-        return f"{_MULTI_KEY[name]}, or a pipeline,"
-    if name in _ONE_KEY:
-        return f"{_ONE_KEY[name]} if the key is the same, else a pipeline,"
-    return "if none needs another's reply, one pipeline"
-
-
-def _instead_of_statements(name: str, shape: str) -> str:
-    if name == "INSERT":
-        return "one multi-row INSERT, or INSERT ... SELECT FROM unnest(...),"
-    if name == "UPDATE":
-        return "one UPDATE with = ANY($1), or UPDATE ... FROM unnest(...),"
-    if name in ("SELECT", "DELETE") and " WHERE " in shape:
-        return f"one {name} with = ANY($1)"
-    return ""
-
-
-def _repeated(trips: Iterable[RoundTrip], instead_of: Callable[[str, str], str]) -> Iterator[Suggestion]:
+def _repeated(trips: Iterable[RoundTrip]) -> Iterator[Suggestion]:
     for group in spending(trips):
         count = len(group.trips)
         if count < 2 or len(group.shapes) != 1 or any(trip.waited for trip in group.trips):
             continue
-        instead = instead_of(group.trips[0].operations[0].name, group.shapes[0])
-        if instead:
+        first = group.trips[0]
+        through = None if first.path is None else first.path.through
+        instead = fix(group.store, first.operations[0].name, group.shapes[0], through=through)
+        if instead and not _asked_again(group.trips):
             yield Suggestion(text=f"{count} x {group.shapes[0]}: {instead} would be 1 round trip", saves=count - 1)
+
+
+def _asked_again(trips: Sequence[RoundTrip]) -> bool:
+    """Always with the same arguments, which is another matter: see `analysis.waste`."""
+    arguments = {trip.arguments for trip in trips}
+    return len(arguments) == 1 and None not in arguments
 
 
 # --- different commands one after another

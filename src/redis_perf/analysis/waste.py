@@ -44,6 +44,8 @@ def wastes(trace: Trace) -> list[Waste]:
 def wasted(trips: Sequence[RoundTrip]) -> list[Waste]:
     """What these round trips wasted by themselves."""
     counted = _counted(trips)
+    if not counted:
+        return []
     redis = [trip for trip in counted if trip.store == "redis"]
     postgres = [trip for trip in counted if trip.store == "postgres"]
     return [
@@ -67,10 +69,11 @@ def _counted(trips: Sequence[RoundTrip]) -> list[RoundTrip]:
 
 def _cold_scripts(trips: Sequence[RoundTrip]) -> Iterator[Waste]:
     """Scripts sent to the server, or found missing there, on the way."""
+    if not any(each.shape.startswith(("SCRIPT LOAD", "EVAL ")) for trip in trips for each in trip.operations):
+        return
     loads = [trip for trip in trips if _all_shapes(trip, "SCRIPT LOAD", "SCRIPT EXISTS")]
     missing = [trip for trip in trips if any(each.failed and each.name == "EVALSHA" for each in trip.operations)]
-    sent = [trip for trip in trips if any(each.shape.startswith(("SCRIPT LOAD", "EVAL ")) for each in trip.operations)]
-    trips = (*loads, *missing) if sent else ()
+    trips = (*loads, *missing)
     if trips:
         yield Waste(
             kind="cold script",

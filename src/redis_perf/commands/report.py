@@ -61,7 +61,5 @@ def _make(form: str, out: str, reporting: Reporting) -> None:
         size_bytes = write_whole(Path(out), pieces)
     except OSError as error:
         raise CommandError(f"--{form} {out}: cannot be written: {error.strerror}") from error
-    print(
-        f"redisperf report: {form} of {count(len(reporting.suite.tests), 'test')}: {out} ({size(size_bytes)})",
-        file=sys.stderr,
-    )
+    tests = count(len(reporting.suite.tests), "test")
+    print(f"redisperf report: {form} of {tests}: {out} ({size(size_bytes)})", file=sys.stderr)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from itertools import chain
 from typing import TypeVar
 
@@ -13,6 +11,7 @@ from redis_perf.commands import CommandError
 from redis_perf.report.jsonl import TraceFileError, loads
 from redis_perf.suite import Suite
 from redis_perf.trace import Trace
+from redis_perf.uncollected import uncollected
 
 STANDARD_INPUT = "-"
 T = TypeVar("T")
@@ -51,7 +50,7 @@ def _either(lines: Iterable[str]) -> Trace | Suite:
 
 def _read(path: str, loads: Callable[[Iterable[str]], T]) -> T:
     try:
-        with _uncollected():
+        with uncollected():
             if path == STANDARD_INPUT:
                 return loads(_lines(sys.stdin.buffer))
             with open(path, "rb") as file:
@@ -70,16 +69,3 @@ def _read(path: str, loads: Callable[[Iterable[str]], T]) -> T:
 def _lines(lines: Iterable[bytes]) -> Iterator[str]:
     """Bytes that are no UTF-8 are kept as they are: what is damaged is found where it matters, line by line."""
     return (str(line, "utf-8", "surrogateescape") for line in lines)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """A trace is a great many values without a cycle; looking for one again and again takes most of the time."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        if was:
-            gc.enable()

@@ -69,8 +69,15 @@ class Attributes:
             self._wrong(name, "a list of strings")
         return texts
 
+    def numbers(self, name: str) -> tuple[int, ...]:
+        return tuple(Attributes({name: value}).number(name) for value in self._list(name))
+
     def choices(self, name: str, choices: Mapping[str, T]) -> tuple[T, ...]:
         return tuple(Attributes({name: value}).one_of(name, choices) for value in self._list(name))
+
+    def nested(self, name: str) -> Attributes:
+        value = self.values.get(name)
+        return self._object(value, f"{name}: expected an object, found {shown(value)}")
 
     def objects(self, name: str) -> Iterator[Attributes]:
         for value in self._list(name):

@@ -53,17 +53,18 @@ def dumps(trace: Trace) -> Iterator[str]:
 
 def header_line(trace: Trace) -> str:
     """The first line: all of the trace but its round trips and connections."""
-    return _line(
-        {
-            "redisperf.format": FORMAT,
-            "redisperf.format.version": VERSION,
-            "redisperf.purposes": sorted(trace.purposes),
-            "redisperf.children": trace.children,
-            "redisperf.taps": [from_tapped(tap) for tap in trace.taps],
-            "redisperf.problems": [from_problem(problem) for problem in trace.problems],
-            "redisperf.notes": list(trace.notes),
-        }
-    )
+    return _line({"redisperf.format": FORMAT, "redisperf.format.version": VERSION} | head_record(trace))
+
+
+def head_record(trace: Trace) -> Record:
+    """All of a trace but its round trips and connections."""
+    return {
+        "redisperf.purposes": sorted(trace.purposes),
+        "redisperf.children": trace.children,
+        "redisperf.taps": [from_tapped(tap) for tap in trace.taps],
+        "redisperf.problems": [from_problem(problem) for problem in trace.problems],
+        "redisperf.notes": list(trace.notes),
+    }
 
 
 def round_trip_line(trip: RoundTrip) -> str:
@@ -165,7 +166,7 @@ def _header(line: str) -> Trace:
     try:
         version = attributes.number("redisperf.format.version")
         if version == VERSION:
-            return _head(attributes)
+            return to_head(attributes)
     except WrongAttribute as wrong:
         raise _damaged(1, wrong) from wrong
     raise TraceFileError(
@@ -174,7 +175,8 @@ def _header(line: str) -> Trace:
     )
 
 
-def _head(attributes: Attributes) -> Trace:
+def to_head(attributes: Attributes) -> Trace:
+    """Raises WrongAttribute."""
     return Trace(
         purposes=frozenset(attributes.choices("redisperf.purposes", PURPOSES)),
         children=attributes.number("redisperf.children"),

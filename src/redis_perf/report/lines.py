@@ -45,7 +45,7 @@ def label(group: Group) -> str:
     if not operations:
         return "(no statement executed)" if group.store == "postgres" else "(no command)"
     runs = [(shape, len(list(same))) for shape, same in groupby(operations)]
-    parts = [_cut(shape if times == 1 else f"{times} x {shape}") for shape, times in runs]
+    parts = [cut(shape if times == 1 else f"{times} x {shape}") for shape, times in runs]
     if len(parts) == 1:
         return parts[0]
     left_out = f", and {len(parts) - SHAPES_SHOWN} more" if len(parts) > SHAPES_SHOWN else ""
@@ -53,7 +53,8 @@ def label(group: Group) -> str:
     return f"{count(len(operations), noun)}: {', '.join(parts[:SHAPES_SHOWN])}{left_out}"
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """A shape as it fits beside its line."""
     return text if len(text) <= SHAPE_CHARS else text[: SHAPE_CHARS - 3] + "..."
 
 

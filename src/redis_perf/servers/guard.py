@@ -16,9 +16,8 @@ import select
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias, TypeVar
+from typing import Literal, NamedTuple, TypeAlias, TypeVar
 
 from redis_perf.errors import ServerUnavailable
 
@@ -94,8 +93,7 @@ kill -KILL 0
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Guard:
+class Guard(NamedTuple):
     """The shell of the server in `directory`, as seen from any process."""
 
     directory: Path

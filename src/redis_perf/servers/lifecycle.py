@@ -7,8 +7,7 @@ asks for a clean state.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 from redis_perf.errors import ServerUnavailable
 from redis_perf.servers.guard import Guard, Life
@@ -80,8 +79,7 @@ class Condition:
         self._undo = None
 
 
-@dataclass(frozen=True, slots=True)
-class Crash:
+class Crash(NamedTuple):
     """Kills and starts a server, from whatever process it is called in."""
 
     guard: Guard

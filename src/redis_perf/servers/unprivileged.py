@@ -12,14 +12,13 @@ import pwd
 import shlex
 import shutil
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from redis_perf.errors import ServerUnavailable
 
 
-@dataclass(frozen=True, slots=True)
-class Unprivileged:
+class Unprivileged(NamedTuple):
     """How to run a command of `installation` as somebody who is not root."""
 
     installation: Path
@@ -107,4 +106,5 @@ def _account() -> pwd.struct_passwd:
 def _works(*command: str) -> bool:
     if shutil.which(command[0]) is None:
         return False
-    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode == 0
+    null = subprocess.DEVNULL
+    return subprocess.run(command, stdin=null, stdout=null, stderr=null, check=False).returncode == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from redis_perf.errors import ServerUnavailable
@@ -26,13 +25,20 @@ PART_OF = {
     "pg_description": f"WHERE objoid >= {USERS} OR objoid = 'public'::regnamespace",
     "pg_namespace": "WHERE nspname !~ '^pg_(toast_)?temp_'",
 }
+MADE = "count(*) FILTER (WHERE xmin = ANY ($1))"
 RELATIONS = f"""
     SELECT c.oid, format('%I.%I', nspname, relname), relkind, relpersistence
     FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE relkind IN ('r', 'm', 'S') AND {USERS_OWN}
 """
-MARK = """
-    SELECT pg_current_wal_insert_lsn(), pg_snapshot_xmax(pg_current_snapshot()),
-           (SELECT format('%s %s', size, modification) FROM pg_stat_file('postgresql.auto.conf'))
+MOST_TRANSACTIONS = 1000
+"""More than this in one test are not looked into."""
+# The last: which transactions from $1 on were committed, as their rows name them (32 bits); of no $1, none.
+MARK = f"""
+    SELECT pg_current_wal_insert_lsn(), next, (SELECT format('%s %s', size, modification)
+                                               FROM pg_stat_file('postgresql.auto.conf')),
+           ARRAY(SELECT id & 4294967295 FROM generate_series($1, LEAST(next, $1 + {MOST_TRANSACTIONS}) - 1) AS id
+                 WHERE pg_xact_status(id::text::xid8) IS DISTINCT FROM 'aborted')
+    FROM CAST(pg_snapshot_xmax(pg_current_snapshot())::text AS bigint) AS next
 """
 # Through the functions under pg_stat_activity, which joins more than is needed here, five times as slow.
 DISCONNECT = """
@@ -40,19 +46,16 @@ DISCONNECT = """
     FROM pg_stat_get_activity(NULL) WHERE backend_type = 'client backend' AND pid NOT IN (pg_backend_pid(), $1)
     AND datid = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
-COMMITTED = """
-    SELECT id & 4294967295 FROM generate_series($1, $2 - 1) AS id
-    WHERE pg_xact_status(id::text::xid8) IS DISTINCT FROM 'aborted'
-"""
-# Rows of the catalogs that all databases share, and of this database's own entry there.
+# Of the catalogs that all databases share: what is about all of them or this one. Others are dropped meanwhile.
 SHARED = """
     SELECT (SELECT string_agg(format('%s %s %s', setdatabase, setrole, setconfig), ',' ORDER BY setdatabase, setrole)
-            FROM pg_db_role_setting),
+            FROM pg_db_role_setting WHERE setdatabase IN (0, mine.oid)),
            (SELECT string_agg(format('%s %s', oid, xmin), ',' ORDER BY oid) FROM pg_authid),
            (SELECT string_agg(format('%s %s %s', roleid, member, xmin), ',' ORDER BY roleid, member)
             FROM pg_auth_members),
            (SELECT string_agg(format('%s %s', oid, xmin), ',' ORDER BY oid) FROM pg_tablespace),
-           (SELECT xmin FROM pg_database WHERE datname = current_database())
+           mine.xmin
+    FROM pg_database AS mine WHERE datname = current_database()
 """
 UNFIT = """
     SELECT format('trigger %s of %s fires always', tgname, tgrelid::regclass) FROM pg_trigger
@@ -78,59 +81,51 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A moment: where the log ends, the next transaction, the state of what ALTER SYSTEM writes."""
+    """A moment: where the log ends, the next transaction, the state of what ALTER SYSTEM writes, and which transactions
+    were committed since an earlier one, as a constant of SQL."""
 
     log_position: str
     transaction: int
     settings_file: str
-
-
-def mark(session: Session) -> Mark:
-    return _mark(session.query("EXECUTE mark"))
+    committed: str
 
 
 def relations(session: Session) -> list[Relation]:
     return [Relation(int(row[0] or 0), str(row[1]), str(row[2]), row[3] == "u") for row in session.query(RELATIONS)]
 
 
-def prepare(session: Session, relations: list[Relation]) -> None:
-    """Make ready what is asked each time, so that it need not be planned again."""
+def prepare(session: Session, relations: list[Relation]) -> list[Row]:
+    """Make ready what is asked each time, so that it need not be planned again; the states of the sequences.
+
+    `rows` and `sequences` then answer with what is not as it is now, mostly nothing. The session has triggers and
+    rules off from here on: to change that setting throws all plans away.
+    """
     session.query(
-        f"SET plan_cache_mode = force_generic_plan; PREPARE mark AS {MARK}; PREPARE shared AS {SHARED};"
-        f"PREPARE disconnect (int) AS {DISCONNECT}; PREPARE committed (bigint, bigint) AS {COMMITTED}"
+        f"SET session_replication_role = replica; SET plan_cache_mode = force_generic_plan;"
+        f"PREPARE mark (bigint) AS {MARK}; PREPARE shared AS {SHARED}; PREPARE disconnect (int) AS {DISCONNECT}"
     )
-    catalogs = [str(row[0]) for row in session.query(CATALOGS)]
-    counted = [_count(literal(name), name, PART_OF.get(name, "")) for name in catalogs]
-    session.query(f"PREPARE catalogs (xid[]) AS {_all(counted)}")
-    tables = [_count(str(table.oid), table.name) for table in relations if table.kind != "S"]
-    session.query(f"PREPARE rows (xid[]) AS {_all(tables)}")
-    states = [f"SELECT {each.oid}, last_value, is_called FROM {each.name}" for each in relations if each.kind == "S"]
-    session.query(f"PREPARE sequences AS {_all(states)}")
+    catalogs = [f"SELECT xmin FROM {name} {PART_OF.get(str(name), '')}" for (name,) in session.query(CATALOGS)]
+    session.query(f"PREPARE catalogs (xid[]) AS SELECT count(*), {MADE} FROM ({_all(catalogs)}) AS all_of_them")
+    names = {str(each.oid): each.name for each in relations}
+    counts = session.query(_all([_count(each) for each in relations if each.kind != "S"]))
+    session.query(f"PREPARE rows (xid[]) AS {_all([_changed(names[str(oid)], oid, count) for oid, count in counts])}")
+    states = session.query(_all([_state(each.name, each.oid) for each in relations if each.kind == "S"]))
+    session.query(f"PREPARE sequences AS {_all([_moved(names[str(state[0])], *state) for state in states])}")
+    return states
 
 
-def changed(session: Session, what: str, transactions: Iterable[int] = ()) -> list[Row]:
-    """For each of the `catalogs` or `rows`: its name, how many rows there are, how many of them these have made."""
-    return session.query(f"EXECUTE {what} ({array(transactions)})")
+def mark(session: Session) -> Mark:
+    return _mark(session.query("EXECUTE mark (NULL)"))
 
 
-def array(numbers: Iterable[int]) -> str:
-    """As a constant of SQL."""
-    return literal("{" + ",".join(map(str, numbers)) + "}")
-
-
-def committed(session: Session, since: int, until: int) -> list[int]:
-    """The transactions of this span that were committed, as their rows name them (32 bits)."""
-    return [int(row[0] or 0) for row in session.query(f"EXECUTE committed ({since}, {until})")]
-
-
-def left_alone(session: Session, spared: int) -> Mark:
+def left_alone(session: Session, spared: int, since: int) -> Mark:
     """End all connections to this database but our own and this one; the moment when they have gone.
 
     They have let go of everything they held before they are no longer listed.
     """
     deadline = time.monotonic() + LEAVING_S
     while True:
-        leaving, now = session.queries(f"EXECUTE disconnect ({spared})", "EXECUTE mark")
+        leaving, now = session.queries(f"EXECUTE disconnect ({spared})", f"EXECUTE mark ({since})")
         if not leaving:
             return _mark(now)
         if time.monotonic() > deadline:
@@ -145,12 +140,26 @@ def roll_back_prepared(session: Session) -> None:
 
 
 def _mark(rows: list[Row]) -> Mark:
-    ((position, transaction, settings_file),) = rows
-    return Mark(str(position), int(transaction or 0), str(settings_file))
+    ((position, transaction, settings_file, committed),) = rows
+    return Mark(str(position), int(transaction or 0), str(settings_file), literal(str(committed)))
 
 
-def _count(name: str, table: str, condition: str = "") -> str:
-    return f"SELECT {name}, count(*), count(*) FILTER (WHERE xmin = ANY ($1)) FROM ONLY {table} {condition}"
+def _count(table: Relation) -> str:
+    return f"SELECT {table.oid}, count(*) FROM ONLY {table.name}"
+
+
+def _changed(table: str, oid: str | None, count: str | None) -> str:
+    """How many rows more there are than before and the transactions $1 have made, and how many these have made."""
+    now = f"SELECT count(*) AS rows, {MADE} AS made FROM ONLY {table}"
+    return f"SELECT {oid}, rows - made - {count}, made FROM ({now}) AS now WHERE made <> 0 OR rows <> {count}"
+
+
+def _state(sequence: str, oid: int | str | None) -> str:
+    return f"SELECT {oid}, last_value, is_called FROM {sequence}"
+
+
+def _moved(sequence: str, oid: str | None, value: str | None, called: str | None) -> str:
+    return f"{_state(sequence, oid)} WHERE last_value <> {value} OR is_called <> '{called}'"
 
 
 def _all(queries: list[str]) -> str:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from redis_perf.errors import ServerUnavailable
 from redis_perf.servers import PostgresServer
-from redis_perf.servers.isolation.schema import Schema
 from redis_perf.servers.isolation.session import Refused, Session, dsn_of, literal
+
+if TYPE_CHECKING:
+    from redis_perf.servers.isolation.schema import Schema
 
 Answer = TypeVar("Answer")
 
@@ -58,7 +60,7 @@ class Databases:
         self._connect()
 
     def begin(self) -> None:
-        """Begin an empty one before any is asked for. Raises ServerUnavailable."""
+        """Make an empty one before any is asked for, and connect to it. Raises ServerUnavailable."""
         self._answered(self._begin)
 
     def take(self, template: str = EMPTY) -> str:
@@ -118,10 +120,15 @@ class Databases:
         return ServerUnavailable(f"postgres={self._server.choice}: the server does not answer any more ({error})")
 
     def _begin(self) -> None:
-        self._spare = (EMPTY, self._begun(EMPTY))
+        name = self._begun(EMPTY)
+        self._spare = (EMPTY, name)
+        self._maker.receive()
+        self.session(name).close()  # see WORTH_A_TEMPLATE
 
     def _take(self, template: str) -> str:
         if template == EMPTY and self._taken >= WORTH_A_TEMPLATE:
+            from redis_perf.servers.isolation.schema import Schema
+
             template = self.template(Schema((), "of_nothing"))
         name = self._made(template) or self._begun(template)
         self._maker.receive()

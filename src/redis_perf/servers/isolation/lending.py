@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from redis_perf.servers import PostgresServer
 from redis_perf.servers.isolation.databases import EMPTY, Databases
-from redis_perf.servers.isolation.reset import Reset
-from redis_perf.servers.isolation.schema import Schema
+
+if TYPE_CHECKING:
+    from redis_perf.servers.isolation.reset import Reset
+    from redis_perf.servers.isolation.schema import Schema
 
 Mode: TypeAlias = Literal["database", "reset", "rollback"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
+class _Kept(NamedTuple):
     name: str
     template: str
     reset: Reset
@@ -48,6 +48,8 @@ class Lending:
         if kept is not None and kept.template == template and kept.reset.clean(spared_pid):
             self.used_again += 1
             return kept.name
+        from redis_perf.servers.isolation.reset import Reset
+
         self._kept = None
         if kept is not None:
             kept.reset.close()

@@ -14,12 +14,13 @@ DDL, changed seed rows, materialised views, roles, settings, and any doubt: a ne
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from redis_perf.errors import ServerUnavailable
 from redis_perf.servers.isolation import books
 from redis_perf.servers.isolation.session import Row, Session
 
-MOST_TRANSACTIONS = 1000
-"""More than this in one test are not looked into."""
+NO_TRANSACTIONS = "'{}'"
 MOST_DELETED = 20_000
 """Deleted rows stay in the files, for nothing vacuums; after so many a new database is faster."""
 
@@ -33,14 +34,12 @@ class Reset:
         relations = books.relations(session)
         self._relations = {str(each.oid): each for each in relations}
         self._unlogged_sequences = any(each.kind == "S" and each.unlogged for each in relations)
-        books.prepare(session, relations)
-        self._catalogs = books.changed(session, "catalogs")
-        self._rows = books.changed(session, "rows")
+        self._sequences = {row[0]: row for row in books.prepare(session, relations)}
+        self._catalogs = session.query(f"EXECUTE catalogs ({NO_TRANSACTIONS})")
         self._prepares = session.query("SHOW max_prepared_transactions") != [("0",)]
         self._shared = session.query("EXECUTE shared")
-        self._sequences = session.query("EXECUTE sequences")
         # A sequence writes one log record for 32 values: with none of these left, the next value is in the log again.
-        self._clean = self._undone(self._putting_back(self._sequences))
+        self._clean = self._undone(self._putting_back(self._sequences.values()))
         unfit = session.query(books.UNFIT)
         self.doubt = str(unfit[0][0]) if unfit else ""
         """Why it cannot be cleaned, if it cannot."""
@@ -59,52 +58,50 @@ class Reset:
         self._session.close()
 
     def _cleaned(self, spared_pid: int) -> str:
-        now = books.left_alone(self._session, spared_pid)
+        now = books.left_alone(self._session, spared_pid, self._clean.transaction)
         if now.settings_file != self._clean.settings_file:
             return "ALTER SYSTEM"
-        undoing: list[str] = []
-        if now.log_position != self._clean.log_position:
-            if self._prepares:
-                books.roll_back_prepared(self._session)
-            doubt = self._looked_into(now.transaction, undoing)
-            if doubt:
-                return doubt
-        elif not self._unlogged_sequences:
+        if now.log_position == self._clean.log_position and not self._unlogged_sequences:
             return ""
-        moved = [row for row in self._session.query("EXECUTE sequences") if row not in self._sequences]
-        self._clean = self._undone([*undoing, *self._putting_back(moved)])
+        if self._prepares:
+            books.roll_back_prepared(self._session)
+        if now.transaction - self._clean.transaction > books.MOST_TRANSACTIONS:
+            return f"more than {books.MOST_TRANSACTIONS} transactions"
+        questions = ["EXECUTE sequences"]
+        if now.committed != NO_TRANSACTIONS:
+            questions += ["EXECUTE shared", f"EXECUTE catalogs ({now.committed})", f"EXECUTE rows ({now.committed})"]
+        moved, *books_now = self._session.queries(*questions)
+        doubt = self._compared(*books_now) if books_now else ""
+        if doubt:
+            return doubt
+        rows = books_now[-1] if books_now else []
+        self._clean = self._undone([*self._deleting(rows, now.committed), *self._putting_back(moved)])
         return f"more than {MOST_DELETED} deleted rows" if self._session.deleted > MOST_DELETED else ""
 
-    def _looked_into(self, until: int, undoing: list[str]) -> str:
-        """Finds the statements that undo what was committed, or why there are none."""
-        if until - self._clean.transaction > MOST_TRANSACTIONS:
-            return f"more than {MOST_TRANSACTIONS} transactions"
-        committed = books.array(books.committed(self._session, self._clean.transaction, until))
-        if committed == books.array(()):
-            return ""
-        shared, catalogs, rows = self._session.queries(
-            "EXECUTE shared", f"EXECUTE catalogs ({committed})", f"EXECUTE rows ({committed})"
-        )
+    def _compared(self, shared: list[Row], catalogs: list[Row], rows: list[Row]) -> str:
+        """Why what was committed cannot be undone, or nothing."""
         if shared != self._shared:
             return "changed roles, settings or privileges"
         if catalogs != self._catalogs:
             return "DDL"
-        for (oid, count, made), (_, before, _) in zip(rows, self._rows, strict=True):
+        for oid, gone, made in rows:
             relation = self._relations[str(oid)]
-            if int(count or 0) - int(made or 0) != int(before or 0):
+            if gone != "0":
                 return f"changed or deleted rows of {relation.name} that the schema had put there"
             if made != "0" and relation.kind == "m":
                 return f"a refreshed materialised view, {relation.name}"
-            if made != "0":
-                undoing.append(f"DELETE FROM ONLY {relation.name} WHERE xmin = ANY ({committed})")
         return ""
 
+    def _deleting(self, rows: list[Row], committed: str) -> list[str]:
+        tables = [self._relations[str(oid)].name for oid, *_ in rows]
+        return [f"DELETE FROM ONLY {table} WHERE xmin = ANY ({committed})" for table in tables]
+
     def _undone(self, undoing: list[str]) -> books.Mark:
-        """In one transaction, triggers and rules off; the moment after it."""
+        """In one transaction; the moment after it."""
         if undoing:
-            self._session.send(";".join(["SET LOCAL session_replication_role = replica", *undoing]))
+            self._session.send(";".join(undoing))
         return books.mark(self._session)
 
-    def _putting_back(self, sequences: list[Row]) -> list[str]:
-        states = {row[0]: row for row in self._sequences}
-        return [f"SELECT setval({oid}::regclass, {states[oid][1]}, '{states[oid][2]}')" for oid, *_ in sequences]
+    def _putting_back(self, sequences: Iterable[Row]) -> list[str]:
+        states = ((oid, *self._sequences[oid][1:]) for oid, *_ in sequences)
+        return [f"SELECT setval({oid}::regclass, {value}, '{called}')" for oid, value, called in states]

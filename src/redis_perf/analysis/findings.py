@@ -1,0 +1,122 @@
+"""What to act on in tests: failed budgets, suspected N+1 and waste, each with the line it is about.
+
+What is found at one line by many tests is one finding of all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Final, Literal, TypeAlias
+
+from redis_perf.analysis.n_plus_one import THRESHOLD, Suspect, n_plus_one
+from redis_perf.analysis.waste import Kind, wasted
+from redis_perf.suite import Tested
+from redis_perf.trace import RoundTrip, Site, Trace
+
+Rule: TypeAlias = Literal[
+    "budget",
+    "n-plus-one",
+    "cold-script",
+    "lonely-transaction",
+    "prepare",
+    "connecting",
+    "keys",
+    "large-reply",
+    "repeated-read",
+]
+
+_RULES: Final[dict[Kind, Rule]] = {
+    "cold script": "cold-script",
+    "lonely transaction": "lonely-transaction",
+    "prepare": "prepare",
+    "connecting": "connecting",
+    "KEYS": "keys",
+    "large reply": "large-reply",
+    "repeated read": "repeated-read",
+}
+SHAPES_NAMED: Final = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """`site` None: no line is known, so it is the test's own. `loop` is the line that runs again and again, where it is
+    another one. `about` is what was asked, which with the rule and the function tells one finding from another when
+    lines have moved. `saves` counts round trips, in the dearest test."""
+
+    rule: Rule
+    text: str
+    tests: tuple[Tested, ...]
+    site: Site | None = None
+    loop: Site | None = None
+    about: str = ""
+    saves: int = 0
+
+    @property
+    def test(self) -> Tested:
+        """The one it costs most in."""
+        return self.tests[0]
+
+
+def together(findings: Iterable[Finding]) -> list[Finding]:
+    """The same ones of several tests as one, the failed budgets first, then the greatest saving."""
+    found: dict[tuple[object, ...], list[Finding]] = {}
+    for finding in findings:
+        where = finding.site or (finding.test.nodeid if finding.rule == "budget" else finding.test.file)
+        found.setdefault((finding.rule, where, finding.about), []).append(finding)
+    return sorted(map(_as_one, found.values()), key=lambda each: (each.rule != "budget", -each.saves))
+
+
+def findings_of(tested: Tested, threshold: int = THRESHOLD) -> Iterator[Finding]:
+    """Of one test."""
+    if tested.verdict is not None:
+        yield Finding(rule="budget", text=tested.verdict, tests=(tested,), about=tested.nodeid)
+    call = tested.call
+    if call.round_trips:
+        for finding in (*map(_suspected, suspects(tested, threshold)), *_waste(call)):
+            yield replace(finding, tests=(tested,))
+
+
+def _waste(trace: Trace) -> Iterator[Finding]:
+    """Connections opened by a test are left out: most tests open their own."""
+    for each in wasted(trace.charged):
+        yield Finding(
+            rule=_RULES[each.kind],
+            text=each.text,
+            tests=(),
+            site=next((trip.site for trip in each.trips if trip.site), None),
+            about=_asked(each.trips),
+            saves=each.saves,
+        )
+
+
+def suspects(tested: Tested, threshold: int) -> Iterator[Suspect]:
+    """Suspected N+1 of one test, without those that are meant to be so; a threshold of 0 suspects nothing."""
+    if not threshold or len(tested.call.round_trips) < threshold:
+        return
+    meant = {(each.shape, each.site) for each in tested.meant}
+    yield from (each for each in n_plus_one(tested.call, threshold) if (each.shape, each.site) not in meant)
+
+
+def _suspected(suspect: Suspect) -> Finding:
+    several = suspect.different is not None and suspect.different < len(suspect.trips)
+    different = f" with {suspect.different} different arguments" if several else ""
+    return Finding(
+        rule="n-plus-one",
+        text=f"{len(suspect.trips)} x {suspect.shape}{different}: {suspect.fix} would be 1 round trip",
+        tests=(),
+        site=suspect.site,
+        loop=suspect.loop,
+        about=suspect.shape,
+        saves=suspect.saves,
+    )
+
+
+def _asked(trips: Iterable[RoundTrip]) -> str:
+    shapes = dict.fromkeys(operation.shape for trip in trips for operation in trip.operations)
+    return "; ".join(list(shapes)[:SHAPES_NAMED])
+
+
+def _as_one(alike: list[Finding]) -> Finding:
+    dearest = sorted(alike, key=lambda each: -each.saves)
+    return replace(dearest[0], tests=tuple(tested for each in dearest for tested in each.tests))

@@ -1,0 +1,78 @@
+"""Reads that were asked before with the same arguments, by the same lane, nothing having been written in between.
+
+Anything that is not known for a read counts as a write, to all of its server. Polling is left out: the same place
+asking again after a while, for a change that somebody else will make.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from functools import lru_cache
+from itertools import pairwise
+from typing import Final
+
+from redis_perf.trace import RoundTrip
+
+POLL_NS: Final = 1_000_000
+"""Whoever asks the same from the same place with such pauses in between waits for something."""
+
+_READS: Final = frozenset({
+    "GET", "MGET", "STRLEN", "GETBIT", "BITCOUNT", "EXISTS", "TYPE", "HGET", "HMGET", "HGETALL", "HEXISTS", "HKEYS",
+    "HVALS", "HLEN", "LRANGE", "LLEN", "LINDEX", "SMEMBERS", "SISMEMBER", "SMISMEMBER", "SCARD", "SINTER", "SUNION",
+    "SDIFF", "ZSCORE", "ZMSCORE", "ZRANGE", "ZREVRANGE", "ZRANGEBYSCORE", "ZREVRANGEBYSCORE", "ZCARD", "ZCOUNT",
+    "ZRANK", "ZREVRANK", "JSON.GET", "JSON.MGET",
+})  # fmt: skip
+_ASIDE: Final = frozenset({"PING", "ECHO", "TIME", "INFO"})
+_CHANGES: Final = re.compile(
+    r"\bFOR (?:NO KEY )?(?:UPDATE|SHARE|KEY SHARE)\b|\b(?:nextval|setval|random|gen_random_uuid|clock_timestamp|now|"
+    r"pg_\w+|set_config)\(",
+    re.IGNORECASE,
+)
+
+
+def repeated_reads(trips: Iterable[RoundTrip]) -> list[tuple[RoundTrip, ...]]:
+    """Groups of the same read, the first of each included; the largest group first."""
+    servers: dict[Hashable, dict[Hashable, list[RoundTrip]]] = {}
+    found: list[tuple[RoundTrip, ...]] = []
+    for trip in sorted(trips, key=lambda trip: trip.started_ns):
+        asked = servers.setdefault((trip.store, trip.server, trip.name), {})  # since the last write
+        if _reads(trip):
+            what = trip.operations[0].shape, len(trip.operations), trip.arguments, trip.lane
+            asked.setdefault(what, []).append(trip)
+        elif _writes(trip):
+            found += _again(asked)
+            asked.clear()
+    for asked in servers.values():
+        found += _again(asked)
+    return sorted(found, key=lambda group: -len(group))
+
+
+def _reads(trip: RoundTrip) -> bool:
+    if trip.arguments is None or not trip.operations or trip.waited:
+        return False
+    if trip.store == "redis":
+        return all(each.name in _READS and not each.failed for each in trip.operations)
+    return all(each.name == "SELECT" and not each.failed and _is_steady(each.shape) for each in trip.operations)
+
+
+@lru_cache(maxsize=4096)
+def _is_steady(shape: str) -> bool:
+    """Answers the same as long as nothing is written."""
+    return " FROM " in shape and not _CHANGES.search(shape)
+
+
+def _writes(trip: RoundTrip) -> bool:
+    known = _READS if trip.store == "redis" else frozenset({"SELECT"})
+    unseen = trip.arguments is None and trip.operations and all(each.name in known for each in trip.operations)
+    aside = all(each.name in _ASIDE for each in trip.operations) or trip.purpose != "work"
+    return not (unseen or aside)
+
+
+def _again(asked: Mapping[Hashable, Sequence[RoundTrip]]) -> list[tuple[RoundTrip, ...]]:
+    return [tuple(group) for group in asked.values() if len(group) > 1 and not _polls(group)]
+
+
+def _polls(group: Sequence[RoundTrip]) -> bool:
+    ways = {(trip.site, None if trip.path is None else trip.path.key) for trip in group}
+    return len(ways) == 1 and all(later.started_ns - trip.ended_ns >= POLL_NS for trip, later in pairwise(group))

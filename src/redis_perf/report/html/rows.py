@@ -1,0 +1,126 @@
+"""A few numbers of each test, column by column, and what they all have in common: what the page reads at once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from redis_perf.analysis.baseline import Entry
+from redis_perf.analysis.projection import NETWORKS_NS
+from redis_perf.report.html.details import Block, Seen, Values
+from redis_perf.report.html.problems import N_PLUS_ONE, Problem
+from redis_perf.report.html.sites import plain_site
+from redis_perf.report.secrets import redacted
+from redis_perf.suite import Suite, Tested
+from redis_perf.trace import Site, Tapped
+
+COLUMNS = (
+    "id", "outcome", "file", "line", "redis", "postgres", "depth", "redis_operations", "postgres_operations", "sent",
+    "received", "setup", "outside", "connections", "commits", "lost", "problems", "suspects", "block", "within", "base",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Found:
+    """One problem of a suite. The text is that of the test it costs most in."""
+
+    problem: Problem
+    total: int = 0
+    tests: list[int] = field(default_factory=list)
+
+
+class Rows:
+    """Gathers test by test."""
+
+    def __init__(self, suite: Suite, baseline: Mapping[str, Entry] | None) -> None:
+        self._suite = suite
+        self._left = None if baseline is None else set(baseline)
+        self._columns: dict[str, list[object]] = {name: [] for name in COLUMNS}
+        self._found: dict[tuple[str, Site | None, str], _Found] = {}
+        self._taps: dict[tuple[str, str | None, str | None], int] = {}
+        self._servers: Counter[tuple[str, str]] = Counter()
+
+    def add(self, tested: Tested, seen: Seen, block: int, within: int, base: Entry | None) -> None:
+        """A test whose details stand `within` a block."""
+        if self._left is not None:
+            self._left.discard(tested.nodeid)
+        for problem in seen.problems:
+            self._add_problem(problem, len(self._columns["id"]))
+        for trace in tested.phases.values():
+            for tap in trace.taps:
+                self._add_tap(tap)
+        values = _row(tested, seen) | {"block": block, "within": within, "base": _base(base)}
+        for name, column in self._columns.items():
+            column.append(values[name])
+
+    def block_ended(self, block: Block) -> None:
+        self._servers.update(block.servers)
+
+    def values(self) -> Values:
+        root = self._suite.root
+        found = sorted(self._found.values(), key=lambda each: -each.total)
+        return {
+            "networks_ns": list(self._suite.networks_ns or NETWORKS_NS),
+            "incomplete": [redacted(sentence) for sentence in self._suite.incomplete],
+            "taps": [[*about, seen] for about, seen in self._taps.items()],
+            "servers": [[*server, trips] for server, trips in self._servers.most_common()],
+            "missing": None if self._left is None else sorted(map(redacted, self._left)),
+            "problems": [_plain(each, root) for each in found],
+            "tests": self._columns,
+        }
+
+    def _add_problem(self, problem: Problem, test: int) -> None:
+        key = problem.kind, problem.site, problem.about
+        found = self._found.setdefault(key, _Found(problem))
+        if problem.saves > found.problem.saves:
+            found.problem = problem
+        found.total += problem.saves
+        if test not in found.tests[-1:]:
+            found.tests.append(test)
+
+    def _add_tap(self, tap: Tapped) -> None:
+        if tap.version is not None or tap.seen:
+            about = tap.name, tap.version, tap.problem
+            self._taps[about] = self._taps.get(about, 0) + (tap.seen or 0)
+
+
+def _row(tested: Tested, seen: Seen) -> Values:
+    redis, postgres = seen.tallies.redis, seen.tallies.postgres
+    return {
+        "id": redacted(tested.nodeid),
+        "outcome": tested.outcome,
+        "file": tested.file and redacted(tested.file),
+        "line": tested.line,
+        "redis": redis.round_trips,
+        "postgres": postgres.round_trips,
+        "depth": seen.tallies.depth,
+        "redis_operations": redis.operations,
+        "postgres_operations": postgres.operations,
+        "sent": _plus(redis.sent_bytes, postgres.sent_bytes),
+        "received": _plus(redis.received_bytes, postgres.received_bytes),
+        "setup": redis.setup + postgres.setup,
+        "outside": sum(len(trace.charged) for when, trace in tested.phases.items() if when != "call"),
+        "connections": redis.connections + postgres.connections,
+        "commits": redis.commits + postgres.commits,
+        "lost": redis.lost + postgres.lost,
+        "problems": len(seen.problems),
+        "suspects": sum(problem.kind == N_PLUS_ONE for problem in seen.problems),
+    }
+
+
+def _base(entry: Entry | None) -> list[int] | None:
+    """Round trips and operations of before; None: the test was not there."""
+    if entry is None:
+        return None
+    return [sum(each.round_trips for each in entry.values()), sum(each.operations for each in entry.values())]
+
+
+def _plain(found: _Found, root: str) -> list[object]:
+    problem = found.problem
+    site = plain_site(problem.site, root)
+    return [problem.kind, problem.text, site, plain_site(problem.loop, root), found.total, found.tests]
+
+
+def _plus(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else one + other

@@ -1,0 +1,119 @@
+"""`redisperf report`, `show` and `diff` of suite files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+from redis_perf import Operation, RoundTrip, Trace, cli
+from redis_perf.report import jsonl, suite_file
+from redis_perf.suite import Suite, Tested
+
+Written: TypeAlias = Callable[..., None]
+
+
+@pytest.fixture
+def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Written:
+    """`written("run.jsonl", test_a=3)`: a suite of tests with so many round trips."""
+    monkeypatch.chdir(tmp_path)
+
+    def written(name: str, *, incomplete: tuple[str, ...] = (), **tests: int) -> None:
+        ran = tuple(
+            Tested(nodeid=f"t.py::{test}", outcome="passed", file="t.py", line=1, phases={"call": sent(times)})
+            for test, times in tests.items()
+        )
+        suite = Suite(tests=ran, root=str(tmp_path), networks_ns=(2_000_000,), incomplete=incomplete)
+        (tmp_path / name).write_text("".join(suite_file.dumps(suite)))
+
+    return written
+
+
+def sent(times: int) -> Trace:
+    operations = (Operation("GET", "GET a"),)
+    return Trace(tuple(RoundTrip("redis", 1, operations, at * 10, at * 10 + 5, 20, 30) for at in range(times)))
+
+
+def test_every_report_is_made_from_the_file(written: Written, capsys: pytest.CaptureFixture[str]) -> None:
+    written("run.jsonl", test_a=2, incomplete=("worker gw0 crashed",))
+    forms = ("json", "sarif", "trace", "markdown", "text")
+    assert cli.main(["report", "run.jsonl", *(word for form in forms for word in (f"--{form}", f"out/{form}"))]) == 0
+    assert json.loads(Path("out/json").read_text())["totals"]["tests"] == 1
+    assert json.loads(Path("out/sarif").read_text())["version"] == "2.1.0"
+    assert Path("out/trace").read_text() == Path("run.jsonl").read_text()
+    assert Path("out/markdown").read_text().startswith("## Redis and Postgres round trips")
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "redisperf report: incomplete: worker gw0 crashed"
+    assert said[1].startswith("redisperf report: json of 1 test: out/json (")
+
+
+def test_without_a_format_it_is_text_on_standard_output(written: Written, capsys: pytest.CaptureFixture[str]) -> None:
+    written("run.jsonl", test_a=2)
+    assert cli.main(["report", "run.jsonl"]) == 0
+    assert "      2         0           2      2       4 ms  t.py::test_a" in capsys.readouterr().out
+
+
+def test_a_trace_file_is_a_suite_of_one(written: Written, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("one.jsonl").write_text("".join(jsonl.dumps(sent(3))))
+    assert cli.main(["report", "one.jsonl", "--json", "-"]) == 0
+    (test,) = json.loads(capsys.readouterr().out)["tests"]
+    assert (test["nodeid"], test["phases"]["call"]["redis"]["round_trips"]) == ("one.jsonl", 3)
+
+
+def test_the_file_that_is_read_is_not_written(written: Written, capsys: pytest.CaptureFixture[str]) -> None:
+    written("run.jsonl", test_a=2)
+    before = Path("run.jsonl").read_text()
+    assert cli.main(["report", "run.jsonl", "--json", "run.jsonl"]) == 2
+    assert cli.main(["report", "run.jsonl", "--json", "-", "--sarif", "-"]) == 2
+    assert Path("run.jsonl").read_text() == before
+
+
+def test_a_file_from_the_future_is_refused(written: Written, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("new.jsonl").write_text('{"redisperf.format":"redisperf-suite","redisperf.format.version":9}\n')
+    assert cli.main(["report", "new.jsonl", "--json", "out.json"]) == 2
+    assert capsys.readouterr().err == (
+        "redisperf report: new.jsonl: line 1: suite file version 9, expected 1: "
+        "upgrade pytest-redisperf, or record it again with this one\n"
+    )
+    assert not Path("out.json").exists()
+
+
+def test_show_a_suite_or_one_test_of_it(written: Written, capsys: pytest.CaptureFixture[str]) -> None:
+    written("run.jsonl", test_a=2, test_b=5)
+    assert cli.main(["show", "run.jsonl", "--shapes"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0] == "run.jsonl: 2 tests"
+    assert shown[-1].split() == ["7", "7", "redis", "GET", "a"]
+    assert cli.main(["show", "run.jsonl", "--test", "t.py::test_b"]) == 0
+    assert capsys.readouterr().out.startswith("t.py::test_b: redis 5 round trips")
+    assert cli.main(["show", "run.jsonl", "--test", "t.py::test_c"]) == 2
+    assert "has no such test; did you mean t.py::test_" in capsys.readouterr().err
+
+
+def test_diff_fails_where_a_test_spends_more(written: Written, capsys: pytest.CaptureFixture[str]) -> None:
+    written("base.jsonl", test_a=2, test_b=5)
+    written("head.jsonl", test_a=3, test_b=4)
+    assert cli.main(["diff", "base.jsonl", "head.jsonl"]) == 0
+    assert "t.py::test_a: redis round trips: 2 -> 3 (+1); redis operations: 2 -> 3 (+1)" in capsys.readouterr().out
+    assert cli.main(["diff", "base.jsonl", "head.jsonl", "--fail-on-increase", "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert json.loads(out)["increased"] == ["t.py::test_a"]
+    assert err == "redisperf diff: increased: t.py::test_a\n"
+    assert cli.main(["diff", "base.jsonl", "base.jsonl", "--fail-on-increase"]) == 0
+
+
+def test_an_incomplete_head_proves_nothing(written: Written, capsys: pytest.CaptureFixture[str]) -> None:
+    written("base.jsonl", test_a=2)
+    written("head.jsonl", test_a=2, incomplete=("worker gw0 crashed",))
+    assert cli.main(["diff", "base.jsonl", "head.jsonl", "--fail-on-increase"]) == 1
+    assert "head.jsonl is incomplete, so it proves no absence of an increase" in capsys.readouterr().err
+
+
+def test_a_suite_and_a_trace_cannot_be_compared(written: Written, capsys: pytest.CaptureFixture[str]) -> None:
+    written("base.jsonl", test_a=2)
+    Path("one.jsonl").write_text("".join(jsonl.dumps(sent(3))))
+    assert cli.main(["diff", "base.jsonl", "one.jsonl"]) == 2
+    assert "expected two of a kind" in capsys.readouterr().err
