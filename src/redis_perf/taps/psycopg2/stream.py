@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from redis_perf.recorder import Log, now_ns
-from redis_perf.site import caller
+from redis_perf.site import Trail, caller
 from redis_perf.taps.libpq import Libpq, TraceText
 from redis_perf.wire import RECEIVED, SENT
 
@@ -24,7 +24,7 @@ _READY: Final = b"\tReadyForQuery\t"
 class Stream:
     """One connection, held weakly; its trace lives as long as libpq may write to it."""
 
-    __slots__ = ("_inside", "_libpq", "_lock", "connection", "leaving", "log", "lost", "text")
+    __slots__ = ("_inside", "_libpq", "_lock", "connection", "leaving", "log", "lost", "text", "trail")
 
     def __init__(self, libpq: Libpq, connection: Any, log: Log, gone: Callable[[Stream], None]) -> None:
         self._libpq = libpq
@@ -34,6 +34,7 @@ class Stream:
         self.lost = False
         self.log = log
         self.text = TraceText(libpq.memory)
+        self.trail = Trail()
         self.connection = weakref.ref(connection, lambda _: gone(self))
         libpq.trace(connection.pgconn_ptr, self.text)
 
@@ -87,7 +88,7 @@ class Stream:
         text = self.text.all_shared()
         if not text:
             return
-        who = caller(depth + 1) if depth is not None else None
+        who = caller(depth + 1, self.trail) if depth is not None else None
         ended_ns, answers = now_ns(), list(_answers(text))
         for number, answer in enumerate(answers):
             from_ns = began_ns + (ended_ns - began_ns) * number // len(answers)
