@@ -7,7 +7,6 @@ Every process reads the file and compares its own tests; the one that prints gat
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Generator, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +21,7 @@ from redis_perf.analysis.baseline import Difference, Entry, differences, entry_o
 from redis_perf.report.baseline import headline, shape_lines
 from redis_perf.report.baseline_file import Baseline, BaselineFileError, dumps, loads, plain, whole_entry
 from redis_perf.report.units import count
+from redis_perf.whole_file import write_whole
 
 ENTRY = pytest.StashKey[Entry]()
 WRITE = "--redisperf-update-baseline=yes writes it"
@@ -119,7 +119,7 @@ class Keeping:
 
     def _end(self, compared: int, changed: int, new: int) -> Iterator[str]:
         if self._update:
-            _replace(self._file, dumps({**self._known, **self._seen}))
+            write_whole(self._file, [dumps({**self._known, **self._seen})])
             yield f"{self._file.name} written: {changed} changed, {new} new; what did not run or pass is as before"
         elif self._new_file:
             yield f"there is no {self._file.name} yet: {WRITE}"
@@ -180,17 +180,3 @@ def may_write(update: str | None) -> bool:
             "would review it; --redisperf-update-baseline=in-ci writes it all the same"
         )
     return update is not None
-
-
-def _replace(file: Path, text: str) -> None:
-    """All of it or nothing."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, aside = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    try:
-        with open(descriptor, "w", encoding="utf-8") as opened:
-            opened.write(text)
-        os.chmod(aside, file.stat().st_mode if file.exists() else 0o644)
-        os.replace(aside, file)
-    except BaseException:
-        os.unlink(aside)
-        raise

@@ -6,17 +6,15 @@ the most that any of its parameters or repetitions spent in the call phase; a te
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from difflib import unified_diff
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
 from pytest_redisperf.phase import STORES, Phase
 from redis_perf.report.units import count
+from redis_perf.whole_file import write_whole
 
 if TYPE_CHECKING:
     from redis_perf.source_budgets import Names, Rewritten
@@ -86,7 +84,7 @@ class WritingBudgets:
         if result.source != before:
             yield from _difference(file, before, result.source)
             if self._write:
-                _replace(path, result.source)
+                write_whole(path, [result.source])
 
     def _left(self, file: str, result: Rewritten) -> Iterator[str]:
         for names in result.left:
@@ -102,16 +100,3 @@ def _names(nodeid: str) -> Names:
 def _difference(file: str, before: str, after: str) -> Iterator[str]:
     lines = unified_diff(before.splitlines(), after.splitlines(), f"a/{file}", f"b/{file}", lineterm="")
     yield from lines
-
-
-def _replace(path: Path, source: str) -> None:
-    """All of it or nothing."""
-    descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with open(descriptor, "w", encoding="utf-8", newline="") as file:
-            file.write(source)
-        os.chmod(aside, path.stat().st_mode)
-        os.replace(aside, path)
-    except BaseException:
-        os.unlink(aside)
-        raise

@@ -1,0 +1,87 @@
+"""One test of a suite, put together from its reports as they come in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from pytest_redisperf.handing import Sent
+from redis_perf import Problem, Trace
+from redis_perf.report.secrets import redacted
+from redis_perf.suite import WHENS, FixtureSpent, Meant, Outcome, Tested, When
+
+
+class GatheredTest:
+    """One test while its reports come in."""
+
+    def __init__(self, report: pytest.TestReport) -> None:
+        self._nodeid = report.nodeid
+        self._file, self._line, _ = report.location
+        self._outcome: Outcome = "passed"
+        self._phases: dict[When, Trace] = {}
+        self._fixtures: list[FixtureSpent] = []
+        self._verdict: str | None = None
+        self._meant: tuple[Meant, ...] = ()
+
+    def add(self, report: pytest.TestReport, sent: Sent | None) -> None:
+        if report.when == "setup":  # anew, where another plugin runs it again
+            self._phases, self._fixtures, self._verdict, self._meant = {}, [], None, ()
+        self._outcome = _outcome(report, self._outcome)
+        if sent is not None and report.when in WHENS:
+            self._phases[report.when] = _redacted(sent.trace)
+            self._fixtures += _fixtures(sent)
+            self._verdict = sent.verdict or self._verdict
+            self._meant += sent.meant
+
+    def tested(self) -> Tested:
+        return Tested(
+            nodeid=redacted(self._nodeid),
+            outcome=self._outcome,
+            file=self._file.replace("\\", "/"),
+            line=None if self._line is None else self._line + 1,
+            phases=self._phases,
+            fixtures=tuple(self._fixtures),
+            verdict=None if self._verdict is None else redacted(self._verdict),
+            meant=self._meant,
+        )
+
+
+def _outcome(report: pytest.TestReport, before: Outcome) -> Outcome:
+    expected = hasattr(report, "wasxfail")
+    if report.failed:
+        return "failed" if report.when != "setup" and (report.when != "teardown" or before == "failed") else "error"
+    if report.skipped:
+        return "xfailed" if expected else "skipped"
+    if report.when == "call":
+        return "xpassed" if expected else "passed"
+    return "passed" if report.when == "setup" else before
+
+
+def _redacted(trace: Trace) -> Trace:
+    if not trace.problems and not trace.notes:
+        return trace
+    problems = tuple(
+        Problem(redacted(each), each.store, each.server, each.name) if isinstance(each, Problem) else redacted(each)
+        for each in trace.problems
+    )
+    return replace(trace, problems=problems, notes=tuple(map(redacted, trace.notes)))
+
+
+def _fixtures(sent: Sent) -> Iterator[FixtureSpent]:
+    """Each round trip and connection goes to the fixture that was at work, the innermost if several were."""
+    inner_first = sorted(sent.windows, key=lambda window: window.until_ns - window.since_ns)
+    if not inner_first or not (sent.trace.round_trips or sent.trace.opened):
+        return
+    trips, opened = ({window: [] for window in inner_first} for _ in range(2))  # type: ignore[var-annotated]
+    for into, seen in ((trips, sent.trace.round_trips), (opened, sent.trace.opened)):
+        for each in seen:
+            at_ns = each.at_ns if into is opened else each.started_ns  # type: ignore[union-attr]
+            window = next((one for one in inner_first if one.since_ns <= at_ns < one.until_ns), None)
+            if window is not None:
+                into[window].append(each)
+    for window in sorted(inner_first, key=lambda window: window.until_ns):
+        if trips[window] or opened[window]:
+            trace = Trace(tuple(trips[window]), tuple(opened[window]), purposes=sent.trace.purposes)
+            yield FixtureSpent(name=window.name, scope=window.scope, when=window.when, trace=trace)  # type: ignore[arg-type]
