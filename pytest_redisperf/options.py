@@ -19,7 +19,6 @@ Limits: TypeAlias = "Mapping[str, int | str]"
 """By name; `latency` alone is text."""
 
 ISOLATIONS = ("database", "reset", "rollback")
-UNITS_NS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 
 
 def _server(text: str) -> str:
@@ -42,7 +41,9 @@ def _tests(text: str) -> int:
 
 
 def _networks(text: str) -> tuple[int, ...]:
-    return tuple(_duration_ns(part.strip(), "round-trip times", "2ms,30ms") for part in text.split(","))
+    from redis_perf.network import round_trip_ns
+
+    return tuple(round_trip_ns(part.strip()) for part in text.split(","))
 
 
 def _isolation(text: str) -> str:
@@ -59,14 +60,9 @@ def _tap(text: str) -> str:
 
 def latency_ns(text: str) -> int:
     """Raises ValueError unless it is a time with a unit."""
-    return _duration_ns(text, "one", "2ms")
+    from redis_perf.network import duration_ns
 
-
-def _duration_ns(text: str, what: str, such_as: str) -> int:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ns|us|ms|s)", str(text))
-    if not found:
-        raise ValueError(f"{text!r} is not a time; give {what} with a unit, such as {such_as}")
-    return round(float(found[1]) * UNITS_NS[found[2]])
+    return duration_ns(str(text))
 
 
 def _repetitions(text: str) -> int:
@@ -125,7 +121,7 @@ OPTIONS = (
         "redisperf_network",
         _networks,
         (2_000_000, 30_000_000),
-        "round-trip times to show the cost at (default: 2ms,30ms)",
+        "round-trip times to show the cost at, or names of networks: 2ms,cross-region (default: 2ms,30ms)",
         metavar="TIMES",
     ),
     Option(

@@ -20,6 +20,7 @@ from pytest_redisperf.phase import STORES, Phase, Store, Wasted, operations, rou
 from pytest_redisperf.suspects import ignore_lines, suspect_lines
 from redis_perf import Tapped
 from redis_perf.report.units import count, duration
+from redis_perf.trace import NOT_IMPORTED
 
 Spending: TypeAlias = "Mapping[str, Phase]"
 """What the phases of one test spent: `setup`, `call`, `teardown`."""
@@ -226,4 +227,4 @@ def _both(numbers: Mapping[Store, int]) -> str:
 
 
 def _problem(tap: Tapped) -> str:
-    return f" ({tap.problem})" if tap.problem else ""
+    return f" ({tap.problem})" if tap.problem and tap.problem != NOT_IMPORTED else ""

@@ -176,7 +176,7 @@ def test_show_keeps_what_is_whole_of_a_file_that_is_cut_off(written, capsys):
             "none.jsonl",
             None,
             "no such file, expected a trace; record one with `redisperf run --out FILE -- COMMAND` or "
-                "`pytest --redisperf-trace=FILE`",
+            "`pytest --redisperf-trace=FILE`",
         ),
         (".", None, "cannot be read, expected a trace file: Is a directory"),
         (

@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from pytest_redisperf import isolation
 from redis_perf import servers
 
 EMBEDDED = ("--redisperf-redis=embedded", "--redisperf-postgres=embedded", "-Werror")
@@ -238,6 +239,41 @@ def test_a_fresh_redis_is_another_server_each_time(run):
     result.stdout.no_fnmatch_line("not counted: *")
 
 
+def test_as_many_fresh_servers_are_started_ahead_as_it_takes_that_no_test_waits(monkeypatch):
+    class Starting:
+        ready = False
+
+        def __init__(self, start):
+            self.result = start
+
+        def stop(self):
+            self.result().stop()
+
+    class Server:
+        owned = True
+
+        def stop(self):
+            stopped.append(self)
+
+    class Servers:
+        def start(self):
+            server = Server()
+            started.append(server)
+            return server
+
+    started, stopped, ahead = [], [], []
+    monkeypatch.setattr(isolation, "Ahead", Starting)
+    fresh = isolation.FreshRedis()
+    for _ in range(6):
+        with fresh.server(Servers()) as server:
+            ahead.append(len(fresh._spares))
+        assert stopped[-1] is server
+    assert ahead == [1, 2, 3, 4, 4, 4]
+    Starting.ready = True
+    fresh.close()
+    assert stopped == started
+
+
 @pytest.mark.parametrize("mode", ["database", "reset", "rollback"])
 @pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n1")], ids=["serial", "xdist"])
 def test_the_database_of_a_failed_test_can_be_entered_after_the_run(pytester, run, mode, workers):
@@ -279,3 +315,20 @@ def test_nothing_is_kept_of_tests_that_pass(run):
     result = run("def test_it(redisperf_postgres): pass", "--redisperf-keep-failed", *EMBEDDED)
     result.assert_outcomes(passed=1)
     result.stdout.no_fnmatch_line("*kept databases*")
+
+
+@pytest.mark.parametrize(("fixture", "imported"), [("redisperf_postgres", True), ("redisperf_postgres_dsn", False)])
+def test_the_client_of_a_fixture_is_imported_while_its_server_starts(pytester, run, fixture, imported):
+    pytester.makeconftest(
+        """
+        import sys
+        import pytest
+
+        @pytest.hookimpl(tryfirst=True)
+        def pytest_runtest_setup():
+            print("imported:", "psycopg" in sys.modules)
+        """
+    )
+    result = run(f"def test_it({fixture}): pass", "-s", *EMBEDDED, subprocess=True)
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines([f"*imported: {imported}*"])

@@ -122,4 +122,4 @@ def test_a_client_in_the_place_of_a_server_cannot_be_slowed_down(run):
 def test_a_latency_that_is_no_time_is_refused(run):
     result = run("def test_it(redisperf): redisperf.latency('2')")
     result.assert_outcomes(failed=1)
-    assert shown(result) == ["ValueError: '2' is not a time; give one with a unit, such as 2ms"]
+    assert shown(result) == ["ValueError: '2' is not a time; give a number with a unit, such as 2ms"]

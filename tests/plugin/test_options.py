@@ -116,7 +116,8 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_ini_file(s
         ("--redisperf-top=0", "--redisperf-top: '0' is not a number of tests; give a whole number from 1"),
         (
             "--redisperf-network=2ms,30",
-            "--redisperf-network: '30' is not a time; give round-trip times with a unit, such as 2ms,30ms",
+            "--redisperf-network: '30' is not a network; give its round-trip time, such as 2ms, or same-host, same-zone, "
+            "cross-zone, cross-region, cross-continent",
         ),
         (
             "--redisperf-budget=redis:3",
@@ -128,7 +129,7 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_ini_file(s
         ),
         (
             "--redisperf-latency=2",
-            "--redisperf-latency: '2' is not a time; give one with a unit, such as 2ms",
+            "--redisperf-latency: '2' is not a time; give a number with a unit, such as 2ms",
         ),
     ],
 )

@@ -172,7 +172,7 @@ def test_latency_is_added_in_a_block_or_to_the_end_of_the_test(run):
 def test_a_latency_that_is_no_time_is_refused(run):
     result = run("def test_it(redisperf_proxy): redisperf_proxy.latency('2')", *EMBEDDED)
     result.assert_outcomes(failed=1)
-    assert shown(result) == ["ValueError: '2' is not a time; give one with a unit, such as 2ms"]
+    assert shown(result) == ["ValueError: '2' is not a time; give a number with a unit, such as 2ms"]
 
 
 def test_a_server_the_proxy_cannot_stand_before_fails_the_test_with_the_reason_only(run):

@@ -38,10 +38,14 @@ def _place(text: str) -> tuple[str, tuple[str, int]]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Returns 0 once it was interrupted or told to end. Raises CommandError when it cannot stand there."""
+    places, names = dict(arguments.listen), upstreams.names(arguments)
+    for name in places:
+        if name not in names:
+            raise CommandError(f"--listen {name}: no server of that name; there are {', '.join(names)}")
     ends = {signal.SIGINT, signal.SIGTERM}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     try:
-        with upstreams.proxied(arguments, dict(arguments.listen)) as proxy:
+        with upstreams.proxied(arguments, places) as proxy:
             write(f"{name}  {proxy.url(name)}" for name in proxy.names)
             signal.sigwait(ends)
             _end(proxy, arguments.out)

@@ -66,11 +66,14 @@ def run(arguments: argparse.Namespace) -> int:
     words = arguments.words[1:] if arguments.words[:1] == ["--"] else arguments.words
     if not words:
         raise CommandError("no command: expected redisperf run [options] -- COMMAND [arguments]")
+    names = upstreams.names(arguments)
     budget = _budget(arguments)
+    upstreams.environment(dict.fromkeys(names, "redis://host:1/0"), arguments.env)  # before servers are started for it
     if arguments.out:
         _write(Path(arguments.out), ())
     with upstreams.proxied(arguments) as proxy:
-        status = child.run(words, upstreams.environment(proxy, arguments.env))
+        urls = {name: proxy.url(name) for name in proxy.names}
+        status = child.run(words, upstreams.environment(urls, arguments.env))
         try:
             trace = proxy.trace()
         except ServerUnavailable as error:

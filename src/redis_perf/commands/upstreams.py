@@ -11,10 +11,10 @@ from urllib.parse import unquote, urlsplit
 
 from redis_perf import ServerUnavailable, servers
 from redis_perf.commands import CommandError
+from redis_perf.network import duration_ns
 from redis_perf.proxy import DEFAULT_HOLD_NS, Proxy
 
 NONE: Final = "none"
-_UNITS_NS: Final = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 VARIABLES: Final = {
     "redis": {"REDIS_URL": "{redis}", "REDIS_HOST": "{redis.host}", "REDIS_PORT": "{redis.port}"},
     "postgres": {
@@ -60,10 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser, default: str) -> None:
 
 def latency_ns(text: str) -> int:
     """`2ms` as nanoseconds. Raises ArgumentTypeError."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ns|us|ms|s)", text)
-    if text != "0" and found is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time: expected a number with a unit, such as 2ms, or 0")
-    return round(float(found[1]) * _UNITS_NS[found[2]]) if found else 0
+    try:
+        return 0 if text == "0" else duration_ns(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}, or 0") from None
 
 
 def _named(text: str) -> tuple[str, str]:
@@ -73,14 +73,21 @@ def _named(text: str) -> tuple[str, str]:
     return name, url
 
 
+def names(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """What the servers asked for are called. Raises CommandError if there is none."""
+    chosen = [name for name in VARIABLES if getattr(arguments, name) != NONE]
+    chosen += dict(arguments.server)
+    if not chosen:
+        raise CommandError("no server given: expected --redis URL, --postgres URL or --server NAME=URL")
+    return tuple(chosen)
+
+
 @contextmanager
 def proxied(arguments: argparse.Namespace, at: Mapping[str, tuple[str, int]] | None = None) -> Iterator[Proxy]:
     """The proxy before the servers asked for; those of our own are started. Raises CommandError."""
     with ExitStack() as stack:
         try:
             urls = dict(_started(arguments, stack)) | dict(arguments.server)
-            if not urls:
-                raise CommandError("no server given: expected --redis URL, --postgres URL or --server NAME=URL")
             proxy = stack.enter_context(Proxy(latency_ns=arguments.latency, tls=arguments.tls, at=at, upstreams=urls))
         except ServerUnavailable as error:
             raise CommandError(str(error)) from error
@@ -142,16 +149,16 @@ def _option(query: str, name: str) -> str:
     return next((unquote(item.partition("=")[2]) for item in query.split("&") if item.partition("=")[0] == name), "")
 
 
-def environment(proxy: Proxy, extra: Sequence[tuple[str, str]]) -> dict[str, str]:
+def environment(urls: Mapping[str, str], extra: Sequence[tuple[str, str]]) -> dict[str, str]:
     """The variables to set: the usual ones, then `extra`, which may name any of them. Raises CommandError."""
-    urls = {name: Words(proxy.url(name)) for name in proxy.names}
+    words = {name: Words(url) for name, url in urls.items()}
     templates: dict[str, str] = {}
     for name in urls:
         templates |= VARIABLES.get(name, {f"{name.upper()}_URL": f"{{{name}}}"})
     found: dict[str, str] = {}
     for variable, template in [*templates.items(), *extra]:
         try:
-            found[variable] = template.format(**urls)
+            found[variable] = template.format(**words)
         except (KeyError, AttributeError, IndexError, ValueError) as error:
             raise CommandError(
                 f"--env {variable}={template}: no such value ({error}); there are "
