@@ -18,7 +18,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 from redis_perf.call_path import function, path_of
@@ -26,6 +27,10 @@ from redis_perf.trace import Answer, Operation, Purpose, RoundTrip, Site, Store
 from redis_perf.wire import Caller
 
 Emit: TypeAlias = Callable[[RoundTrip], None]
+
+# What is asked, and where, is mostly the same again; making it anew costs more than looking it up.
+_operation = lru_cache(maxsize=1024)(Operation)
+_site = lru_cache(maxsize=1024)(Site)
 
 
 @dataclass(slots=True, eq=False)
@@ -48,22 +53,29 @@ class _Wait:
     ended_ns: int | None = None
 
 
-@dataclass(slots=True, eq=False)
 class _Trip:
     """A round trip while it is being put together."""
 
-    started_ns: int
-    caller: Caller | None
-    ended_ns: int
-    asked: list[Asked] = field(default_factory=list)
-    purposes: set[Purpose] = field(default_factory=set)
-    owed: int = 0
-    settled: int = 0
-    sent_bytes: int | None = 0
-    received_bytes: int | None = 0
-    commits: int = 0
-    waited: bool = False
-    waits: list[_Wait] = field(default_factory=list)
+    __slots__ = (
+        "asked", "caller", "commits", "ended_ns", "owed", "purpose", "received_bytes", "sent_bytes", "settled",
+        "started_ns", "waited", "waits",
+    )  # fmt: skip
+
+    def __init__(self, started_ns: int, caller: Caller | None) -> None:
+        self.started_ns = self.ended_ns = started_ns
+        self.caller = caller
+        self.asked: list[Asked] = []
+        self.purpose: Purpose | None = None
+        self.owed = self.settled = self.commits = 0
+        self.sent_bytes: int | None = 0
+        self.received_bytes: int | None = 0
+        self.waited = False
+        self.waits = [_Wait(started_ns)]
+
+    def serves(self, purpose: Purpose) -> None:
+        """Work if any of it is; setup only if all of it is."""
+        if self.purpose is None or purpose == "work" or self.purpose == "setup":
+            self.purpose = purpose
 
 
 class Conversation:
@@ -122,18 +134,19 @@ class Conversation:
         asked = Asked(name, shape, purpose, arguments, key)
         trip = self._open[-1]
         trip.asked.append(asked)
-        trip.purposes.add(purpose)
+        trip.serves(purpose)
         trip.waited = trip.waited or waits
         return asked
 
     def serves(self, purpose: Purpose) -> None:
         """What was sent last is no operation but has a purpose all the same (a start-up message, a password)."""
-        self._open[-1].purposes.add(purpose)
+        self._open[-1].serves(purpose)
 
     def owe(self) -> None:
         """A reply to what was sent last will be waited for."""
-        self._open[-1].owed += 1
-        self._debts.append((self._open[-1], self._open[-1].waits[-1]))
+        trip = self._open[-1]
+        trip.owed += 1
+        self._debts.append((trip, trip.waits[-1]))
 
     @property
     def owed(self) -> int:
@@ -194,20 +207,20 @@ class Conversation:
     def _begin(self, at_ns: int, caller: Caller | None) -> None:
         if self._open and not self._open[-1].owed:
             self._emit(self._finish(self._open.pop(), "complete"))
-        self._open.append(_Trip(at_ns, caller, at_ns, waits=[_Wait(at_ns)]))
+        self._open.append(_Trip(at_ns, caller))
 
     def _finish(self, trip: _Trip, unanswered: Answer) -> RoundTrip:
         code, line, lane, calls = trip.caller or (None, 0, None, None)
         return RoundTrip(
             store=self.store,
             connection=self.connection,
-            operations=tuple(Operation(asked.name, asked.shape, asked.failed) for asked in trip.asked),
+            operations=tuple([_operation(asked.name, asked.shape, asked.failed) for asked in trip.asked]),
             started_ns=trip.started_ns,
             ended_ns=trip.ended_ns,
             sent_bytes=trip.sent_bytes,
             received_bytes=trip.received_bytes,
-            site=Site(code.co_filename, line, function(code)) if code else None,
-            purpose=_purpose(trip.purposes),
+            site=_site(code.co_filename, line, function(code)) if code else None,
+            purpose=trip.purpose or "work",
             lane=lane,
             server=self.server,
             name=self.name,
@@ -215,33 +228,24 @@ class Conversation:
             answer=unanswered if trip.owed else "complete" if trip.settled else "none owed",
             waited=trip.waited,
             client=self.client,
-            waits=_waits(trip.waits),
+            waits=_waits(trip.waits) if len(trip.waits) > 1 else (),
             path=path_of(code, calls) if code and calls else None,
-            arguments=_together(asked.arguments for asked in trip.asked),
-            key=_together(asked.key for asked in trip.asked),
+            arguments=_together([asked.arguments for asked in trip.asked]),
+            key=_together([asked.key for asked in trip.asked]),
         )
 
 
 def _waits(waits: list[_Wait]) -> tuple[tuple[int, int], ...]:
-    """Those that were answered, if there is more than one."""
-    ended = [(wait.began_ns, wait.ended_ns) for wait in waits if wait.ended_ns is not None]
-    return tuple((began_ns, ended_ns) for began_ns, ended_ns in ended) if len(waits) > 1 else ()
+    """Those that were answered."""
+    return tuple((wait.began_ns, wait.ended_ns) for wait in waits if wait.ended_ns is not None)
 
 
-def _together(hashes: Iterable[int | None]) -> int | None:
+def _together(hashes: list[int | None]) -> int | None:
     """One for all operations of a round trip; None if any is missing, or there is none."""
-    every = tuple(hashes)
-    if not every or None in every:
-        return None
-    return every[0] if len(every) == 1 else hash(every)
+    if len(hashes) == 1:
+        return hashes[0]
+    return None if not hashes or None in hashes else hash(tuple(hashes))
 
 
 def _plus(total: int | None, more: int | None) -> int | None:
     return None if total is None or more is None else total + more
-
-
-def _purpose(purposes: set[Purpose]) -> Purpose:
-    """Work if any of it is, or if nothing says otherwise; setup only if all of it is."""
-    if "work" in purposes or not purposes:
-        return "work"
-    return "transaction" if "transaction" in purposes else "setup"

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableSequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
+from operator import attrgetter
 from time import monotonic_ns
 from typing import Final, TypeAlias, TypeVar
 
@@ -30,6 +31,7 @@ from redis_perf.wire import CLOSED, Event, Meter
 _Named = TypeVar("_Named", RoundTrip, Opened)
 Tap: TypeAlias = "Callable[[Recorder], AbstractContextManager[None]]"
 
+_started_ns = attrgetter("started_ns")
 now_ns: Final = partial(monotonic_ns)
 """The one clock of windows and logs. Libraries that freeze time in tests replace the clock's functions wherever a
 module holds them; what is made of one they leave alone."""
@@ -95,7 +97,7 @@ class Log:
         the user's call to their client, which must not fail for it. Budgets fail on problems, so it stays loud.
         """
         with self._lock:
-            if self._reading:  # a finalizer that closes a client, run in the middle of this
+            if self._reading or not self.events:  # reading: a finalizer that closes a client, run in the middle of this
                 return
             self._reading = True
             self._unread_bytes = 0
@@ -147,7 +149,9 @@ class Recorder:
         self._tidy_at = TIDY_LOGS
         self._ids = itertools.count(1)
         self._logs: list[Log] = []
-        self._finished: deque[RoundTrip] = deque()
+        self._finished: list[RoundTrip] = []
+        self._finished_before: dict[int, int] = {}
+        """By the time a window was opened: how many round trips were finished then, none of which it can contain."""
         self._opened: list[Opened] = []
         self._children: list[int] = []
         self._taps: dict[str, Tapped] = {}
@@ -156,7 +160,7 @@ class Recorder:
 
     def tapped(self, tap: Tapped) -> None:
         """A tap says what it found; shown when a budget measured nothing."""
-        self._taps[tap.name] = tap
+        self._taps[tap.name] = replace(tap, seen=0)
 
     def log(
         self,
@@ -213,13 +217,17 @@ class Recorder:
     def open_window(self) -> int:
         """From now on nothing is forgotten until `close_window` of the returned time."""
         with self._lock:
+            finished = len(self._finished)
             since_ns = now_ns()
             self._windows.append(since_ns)
+            self._finished_before.setdefault(since_ns, finished)
         return since_ns
 
     def close_window(self, since_ns: int) -> None:
         with self._lock:
             self._windows.remove(since_ns)
+            if since_ns not in self._windows:
+                self._finished_before.pop(since_ns, None)
             if not self._windows:
                 self._forget()
 
@@ -232,16 +240,17 @@ class Recorder:
         with self._lock:
             until_ns = now_ns() if until_ns is None else until_ns
             self.read()
-            trips = list(self._finished)
+            trips = self._finished[self._finished_before.get(since_ns, 0) :]
             for log in self._logs:
                 trips.extend(log.conversation.unfinished())
             inside = [trip for trip in trips if since_ns <= trip.started_ns < until_ns]
-            seen = Counter(self._tap_of.get(trip.connection) for trip in inside if trip.answer == "complete")
+            seen = Counter([self._tap_of.get(trip.connection) for trip in inside if trip.answer == "complete"])
+            inside.sort(key=_started_ns)
             return Trace(
-                round_trips=tuple(sorted(inside, key=lambda trip: trip.started_ns)),
+                round_trips=tuple(inside),
                 opened=tuple(opened for opened in self._opened if since_ns <= opened.at_ns < until_ns),
                 children=sum(since_ns <= at_ns < until_ns for at_ns in self._children),
-                taps=tuple(replace(tap, seen=seen[tap.name]) for tap in self._taps.values()),
+                taps=tuple(replace(tap, seen=seen[tap.name]) if tap.name in seen else tap for tap in self._taps.values()),
                 problems=tuple(self._problems(since_ns, until_ns)),
             )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Literal, Self, TypeAlias
+from typing import Final, Literal, Self, TypeAlias
 
 Store: TypeAlias = Literal["redis", "postgres"]
 Purpose: TypeAlias = Literal["setup", "transaction", "work"]
@@ -116,9 +116,13 @@ class Opened:
     name: str | None = None
 
 
+NOT_IMPORTED: Final = "not imported"
+"""What keeps a client that is installed from being tapped, until somebody imports it: it can have sent nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tapped:
-    """A client library that was, or could not be, tapped: `problem` says why not (`"not installed"`).
+    """A client library that was, or could not be, tapped: `problem` says why not (`"not installed"`, `NOT_IMPORTED`).
 
     `seen` is how many round trips of the trace, setup included, were its own.
     """

@@ -112,6 +112,17 @@ def test_the_first_run_makes_the_cluster_and_the_next_finds_one_ready(start: Sta
     assert second.version == first.version
 
 
+def test_the_next_spare_is_copied_when_the_run_has_got_going_or_ends(
+    start: Start, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_cache, "LATER", "cat >/dev/null")
+    server = start()
+    assert server.origin == "spare"
+    assert spares(cache) == []
+    server.stop()
+    assert len(spares(cache)) == 1
+
+
 def test_two_runs_at_once_never_get_the_same_cluster(start: Start, cache: Path) -> None:
     one, other = start(), start()
     assert one.origin == "spare"

@@ -90,6 +90,23 @@ def test_a_client_that_has_said_its_last_still_gets_its_answers() -> None:
     assert answers(trace) == ["complete"]
 
 
+def test_a_client_that_says_its_last_within_the_startup_message_is_heard_by_the_server() -> None:
+    def serve(peer: socket.socket) -> None:
+        peer.sendall(b"heard " + everything(peer))
+
+    begun = b"\0\0\0\x20\0\3\0\0user"
+    with (
+        upstream(serve) as url,
+        Proxy(postgres=url.replace("redis", "postgresql")) as proxy,
+        connect(proxy, "postgres") as client,
+    ):
+        client.sendall(begun)
+        client.shutdown(socket.SHUT_WR)
+        assert everything(client) == b"heard " + begun
+        trace = proxy.trace()
+    assert (trace.every.postgres.everything, trace.problems) == ((), ())
+
+
 def test_a_server_that_breaks_off_resets_the_client_and_the_request_is_lost() -> None:
     def serve(peer: socket.socket) -> None:
         peer.recv(1)  # the rest is not read: closing resets
@@ -365,6 +382,18 @@ def test_a_client_whose_server_gets_no_descriptor_is_refused_and_the_proxy_lives
         with connect(proxy) as client:
             client.sendall(GET)
             assert client.recv(100) == b"$-1\r\n"
+
+
+def test_what_was_sent_before_it_was_accepted_begins_after_the_connection(redis_url: str) -> None:
+    with Proxy(redis=redis_url) as proxy, connect(proxy):  # the kernel notes times once any connection wants them
+        until(proxy, lambda trace: trace.redis.connections == 1)
+        proxy._process.send_signal(signal.SIGSTOP)
+        with connect(proxy) as client:
+            client.sendall(GET)
+            proxy._process.send_signal(signal.SIGCONT)
+            assert client.recv(100) == b"$-1\r\n"
+        _, connected, get = proxy.trace().every.redis
+    assert [trip.operations[0].name for trip in (connected, get)] == ["CONNECT", "GET"]
 
 
 def test_two_proxies_at_once_count_apart(redis_url: str) -> None:

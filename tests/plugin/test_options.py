@@ -116,8 +116,8 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_ini_file(s
         ("--redisperf-top=0", "--redisperf-top: '0' is not a number of tests; give a whole number from 1"),
         (
             "--redisperf-network=2ms,30",
-            "--redisperf-network: '30' is not a network; give its round-trip time, such as 2ms, or same-host, same-zone, "
-            "cross-zone, cross-region, cross-continent",
+            "--redisperf-network: '30' is not a network; give its round-trip time, such as 2ms, or same-host, "
+            "same-zone, cross-zone, cross-region, cross-continent",
         ),
         (
             "--redisperf-budget=redis:3",

@@ -40,9 +40,13 @@ class Step(NamedTuple):
 
 
 class Greeting(Protocol):
-    """`feed` is called with what the client sends until a step tells the kind; from then on all passes untouched."""
+    """`feed` is called with what the client sends until a step tells the kind; from then on all passes untouched.
+
+    `rest` is what it holds back, when the client ends before that.
+    """
 
     def feed(self, data: bytes) -> Step: ...
+    def rest(self) -> bytes: ...
 
 
 def greeting(store: Store, *, speaks_tls: bool, tls_behind: bool) -> Greeting | None:
@@ -65,6 +69,9 @@ class RedisGreeting:
             self._expects_tls = False
             return Step(handshake=data)
         return Step(data, kind="session")
+
+    def rest(self) -> bytes:
+        return b""
 
 
 class PostgresGreeting:
@@ -98,6 +105,9 @@ class PostgresGreeting:
             return Step(self._seen[passed:], answers, "unknown")
         self._seen = self._seen[passed:]
         return Step(answers=answers)
+
+    def rest(self) -> bytes:
+        return self._seen
 
 
 def _kind(kind: str, message: bytes) -> Kind:

@@ -14,7 +14,7 @@ from redis_perf.wire import ARRIVED, LOOKED, RECEIVED
 HELD_BYTES: Final = 4 << 20
 LATE_SHARE: Final = 4
 LATE_NS: Final = 250_000
-"""What was read late is kept back for less: by one part of the hold in so many at most, and by no more than this."""
+"""The proxy's own time shortens the hold by one part of it in so many at most, and by no more than this."""
 
 
 class Hold(Protocol):
@@ -44,6 +44,10 @@ class Keeping:
     def close(self, *, reset: bool = False) -> None:
         raise NotImplementedError
 
+    def _read(self, end: End) -> tuple[bytes | None, int]:
+        """As `End.read_aged`; an age is asked for only where there is a hold to take it from."""
+        return end.read_aged() if self._hold.hold_ns else (end.read(), 0)
+
     def _answer(self, data: bytes, age_ns: int = 0) -> None:
         """To the client, when it is due."""
         hold_ns = self._hold.hold_ns
@@ -55,8 +59,9 @@ class Keeping:
             self._write_client(data)
 
     def _due_ns(self, hold_ns: int, age_ns: int) -> int:
-        """So long after the server said it; what lay here unread on either way has had that part of it already."""
-        return monotonic_ns() + hold_ns - min(age_ns + self._late_ns, hold_ns // LATE_SHARE, LATE_NS)
+        """So long after the server said it, less the proxy's own time: what lay here unread, and handing it over."""
+        own_ns = self._late_ns + age_ns + self._loop.lead_ns
+        return monotonic_ns() + hold_ns - min(own_ns, hold_ns // LATE_SHARE, LATE_NS)
 
     def _keep(self, data: bytes, due_ns: int) -> int:
         due_ns = self._loop.keep(due_ns, self)

@@ -2,7 +2,7 @@
 
 Handlers of clients run before those of servers, and both before anything is released: what a client has sent by then
 was sent without it. epoll rounds waiting times to milliseconds, `select` on the epoll's own descriptor does not; the
-last stretch is spent polling, for a sleeper is woken late: the later, the longer it slept.
+last stretch is spent polling, for a sleeper is woken late.
 
 While answers and requests follow each other closely it polls between them too, for being woken twice costs more than
 all else the proxy does. It stops as soon as one wait was in vain.
@@ -28,14 +28,15 @@ Handler: TypeAlias = Callable[[int], None]
 
 READ: Final = getattr(select, "EPOLLIN", 1)
 WRITE: Final = getattr(select, "EPOLLOUT", 4)
-POLLED_NS = 120_000
-POLLED_AT_MOST_NS = 400_000
-"""Before something is due: at least, and if sleepers are woken later than that."""
+POLLED_NS = 200_000
+"""Before something is due: sleepers are woken so late."""
 BUSY_NS = 100_000
 """A shorter wait is spent polling, if the one before was as short."""
 SLEEPS_NS = 50_000_000
 """Polling costs a core that others want; after they took it there is none for so long."""
 QUIET_NS = 2_000_000
+LEAD_NS = 60_000
+"""At most so much earlier than due is something released, for handing it over takes a while too."""
 DRAINING_TURNS = 4
 """From a connection being accepted to its end being passed on; without end it would be under load."""
 _SET_TIMER_SLACK = 29
@@ -71,7 +72,8 @@ class Loop:
         self._masks: dict[int, int] = {}
         self._kept: deque[tuple[int, Keeper]] = deque()
         self._newest_ns = 0  # when the last that was kept is due
-        self._polled_ns = POLLED_NS
+        self.lead_ns = 0
+        """How long it took of late to hand over what was released."""
         self._busy = False
         self._sleeps_until_ns = 0
         self._may_poll = len(os.sched_getaffinity(0)) > 1  # on a single core nobody answers while this polls
@@ -145,6 +147,8 @@ class Loop:
             handler = self._first.get(descriptor)
             if handler is not None:
                 handler(events)
+        self._kept.popleft()[1].release(now_ns)
+        self.lead_ns += (min(monotonic_ns() - now_ns, LEAD_NS) - self.lead_ns) // 8
         while self._kept and self._kept[0][0] <= now_ns:
             self._kept.popleft()[1].release(now_ns)
 
@@ -178,24 +182,15 @@ class Loop:
         return ready
 
     def _wait_until(self, due_ns: int) -> list[tuple[int, int]]:
-        now_ns = monotonic_ns()
-        left_ns = due_ns - now_ns - self._polled_ns
+        left_ns = due_ns - monotonic_ns() - POLLED_NS
         if left_ns > QUIET_NS and self._background.unread:
             ready = self._epoll.poll(0)
             if not ready:
                 self._background.read_some()
             return ready
-        if left_ns > 0 and not select.select([self._epoll.fileno()], (), (), left_ns / 1e9)[0]:
-            self._overslept(monotonic_ns() - now_ns - left_ns)
-            return []
+        if left_ns > 0:
+            select.select([self._epoll.fileno()], (), (), left_ns / 1e9)
         return self._epoll.poll(0)
-
-    def _overslept(self, late_ns: int) -> None:
-        """Poll for as long before the next is due, and a little less each time it was not needed."""
-        if late_ns > POLLED_AT_MOST_NS:  # others had this core: polling for longer would not get it back
-            late_ns = 0
-        wanted_ns = max(late_ns + late_ns // 2, self._polled_ns - self._polled_ns // 64, POLLED_NS)
-        self._polled_ns = min(wanted_ns, POLLED_AT_MOST_NS)
 
 
 def _wake_in_time() -> None:

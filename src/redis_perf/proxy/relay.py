@@ -38,6 +38,7 @@ class Relay(Keeping):
         secrecy: Secrecy,
     ) -> None:
         tape = Tape(upstream, peer_end(client))
+        self._began_ns = tape.opened_ns
         super().__init__(End(client, loop, self._from_client, first=True), tape, loop, ledger, hold)
         self._upstream, self._secrecy = upstream, secrecy
         self._server: End | None = None
@@ -63,22 +64,25 @@ class Relay(Keeping):
             self._settle()
 
     def _read_client(self) -> None:
-        age_ns = 0
         try:
-            if self._hold.hold_ns:
-                data, age_ns = self._client.read_aged()
-            else:
-                data = self._client.read()
+            data, age_ns = self._read(self._client)
         except OSError:
             self.close(reset=True)
             return
         if data:
             self._late_ns = age_ns
-            self._sent(data, monotonic_ns() - age_ns)
+            self._sent(data, max(monotonic_ns() - age_ns, self._began_ns))  # it may come before it is accepted
         elif data is not None:
-            self._flows = self._client.reads = False
-            if self._connected and self._server is not None:
-                self._server.end()
+            self._client_ended()
+
+    def _client_ended(self) -> None:
+        """It has said its last."""
+        self._flows = self._client.reads = False
+        begun = self._greeting.rest() if self._greeting is not None else b""
+        if begun:
+            self._to_server(begun)
+        if self._connected and self._server is not None:
+            self._server.end()
 
     def _sent(self, data: bytes, at_ns: int) -> None:
         """The client sent this then."""
@@ -87,7 +91,7 @@ class Relay(Keeping):
             self._note(SENT, data, at_ns)
         else:
             if self._greeting is not None:
-                data = self._greet(data)
+                data = self._greet(data, at_ns)
             else:
                 self._note(SENT, data, at_ns)
             if data:
@@ -111,14 +115,14 @@ class Relay(Keeping):
         elif not self._server.reads:
             self.close(reset=True)
 
-    def _greet(self, data: bytes) -> bytes:
+    def _greet(self, data: bytes, at_ns: int) -> bytes:
         """The beginning of a connection: what of it the server gets."""
         assert self._greeting is not None
         step = self._greeting.feed(data)
         if step.handshake:
             self._secure_client(step.handshake)
             return b""
-        self._note(SENT, data)
+        self._note(SENT, data, at_ns)
         if step.answers:
             self._answer(step.answers)
         if step.refused is not None:
@@ -231,14 +235,10 @@ class Relay(Keeping):
             server.drop()
 
     def _read_server(self, server: End) -> None:
-        age_ns = 0
         try:
-            if self._hold.hold_ns:
-                data, age_ns = server.read_aged()
-            else:
-                data = server.read()
+            data, age_ns = self._read(server)
         except OSError:
-            data, self._broken = b"", True
+            data, age_ns, self._broken = b"", 0, True
         if data:
             self._answer(data, age_ns)
         elif data is not None:

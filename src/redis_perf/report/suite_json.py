@@ -19,7 +19,7 @@ from redis_perf.analysis.tally import Tallies, Tally, tallies, total
 from redis_perf.analysis.waste import connecting
 from redis_perf.report.places import relative
 from redis_perf.suite import WHENS, FixtureSpent, Suite, Tested, When
-from redis_perf.trace import Site, Tapped, Trace
+from redis_perf.trace import NOT_IMPORTED, Site, Tapped, Trace
 
 Json: TypeAlias = dict[str, object]
 
@@ -65,9 +65,15 @@ class _Seen:
         self.outcomes[tested.outcome] = self.outcomes.get(tested.outcome, 0) + 1
         for trace in tested.phases.values():
             for tap in trace.taps:
-                self.taps.setdefault((tap.name, tap.version), tap)
+                known = self.taps.get((tap.name, tap.version), tap)
+                self.taps[tap.name, tap.version] = tap if known.problem == NOT_IMPORTED else known
             for problem in trace.problems:
                 self.problems.setdefault(str(problem))
+
+    def taps_met(self) -> list[Tapped]:
+        """Without what was said of clients before they were imported."""
+        met = {tap.name for tap in self.taps.values() if tap.problem != NOT_IMPORTED}
+        return [tap for tap in self.taps.values() if tap.problem != NOT_IMPORTED or tap.name not in met]
 
 
 def _whole(suite: Suite, sums: dict[When, list[Tallies]], seen: _Seen) -> Json:
@@ -84,7 +90,7 @@ def _whole(suite: Suite, sums: dict[When, list[Tallies]], seen: _Seen) -> Json:
         "problems": list(seen.problems),
         "taps": [
             {"name": tap.name, "store": tap.store, "version": tap.version, "problem": tap.problem}
-            for tap in seen.taps.values()
+            for tap in seen.taps_met()
         ],
     }
 

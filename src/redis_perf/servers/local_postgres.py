@@ -177,6 +177,8 @@ class LocalPostgres(OurProcess):
 
     def stop(self) -> None:
         """End it and return when process and files are gone. Idempotent."""
+        if self._cache is not None:
+            self._cache.hasten()
         self._watched.stop()
         if self._cache is not None:
             self._cache.settle()

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 READ_BYTES = 256
 NAME_CHARS = 40
@@ -39,11 +40,21 @@ def redis_shape(argv: Sequence[bytes]) -> str:
 
 def key_pattern(key: bytes) -> str:
     """A key with everything that looks like an identifier replaced by `{}`."""
-    text = _HASH_TAG.sub(lambda tag: tag[1] or "{}", _text(key))
-    text = _WHOLE.sub("{}", text)
-    text = _PART.sub(lambda part: "{}" if _is_token(part[0]) else part[0], text)
-    text = _RUN.sub(lambda run: _run(run[0]), text)
-    text = re.sub(r"(?:\{\}){2,}", "{}", text)
+    return _pattern(_text(key))
+
+
+@lru_cache(maxsize=1024)
+def _pattern(text: str) -> str:
+    """What an expression cannot match for want of a character or of length is not searched."""
+    if "{" in text:
+        text = _HASH_TAG.sub(lambda tag: tag[1] or "{}", text)
+    if "@" in text or len(text) >= _UUID_CHARS:
+        text = _WHOLE.sub("{}", text)
+    if len(text) >= _PART_CHARS:
+        text = _PART.sub(lambda part: "{}" if _is_token(part[0]) else part[0], text)
+    text = _RUN.sub(_run, text)
+    if "{}{}" in text:
+        text = _ADJOINING.sub("{}", text)
     return text if len(text) <= KEY_CHARS else text[: KEY_CHARS - 3] + "..."
 
 
@@ -53,10 +64,13 @@ _WHOLE = re.compile(
     r"[^\s:/|{}@]+@[^\s:/|{}@]+\.\w+"  # someone@example.org
     r"|(?<![^\W_])[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}(?![^\W_])"
 )
-_PART = re.compile(r"[\w.~+=-]{20,}")
+_UUID_CHARS = 36
+_PART_CHARS = 20
+_PART = re.compile(rf"[\w.~+=-]{{{_PART_CHARS},}}")
 _RUN = re.compile(r"[^\W_]+")
 _HEX = re.compile(r"[0-9a-fA-F]+")
 _DIGITS = re.compile(r"\d+")
+_ADJOINING = re.compile(r"(?:\{\}){2,}")
 
 
 def _is_token(part: str) -> bool:
@@ -64,8 +78,13 @@ def _is_token(part: str) -> bool:
     return part != part.lower() and part != part.upper() and _DIGITS.search(part) is not None
 
 
-def _run(run: str) -> str:
+def _run(match: re.Match[str]) -> str:
     """Letters and digits between separators: a digest, a mixed identifier, or a word that may end in a number."""
+    run = match[0]
+    if run.isdecimal():
+        return "{}"
+    if run.isalpha() and len(run) < 16:
+        return run
     numbers = len(_DIGITS.findall(run))
     is_hex = _HEX.fullmatch(run) is not None
     if is_hex and len(run) >= (8 if numbers else 16):

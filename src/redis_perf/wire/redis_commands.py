@@ -26,6 +26,7 @@ _TRANSACTION = frozenset({"MULTI", "EXEC", "DISCARD", "WATCH", "UNWATCH"})
 _BLOCKING = frozenset(
     b"BLPOP BRPOP BRPOPLPUSH BLMOVE BLMPOP BZPOPMIN BZPOPMAX BZMPOP WAIT WAITAOF".split()
 )  # fmt: skip
+_WITH_SECRETS = frozenset({b"AUTH", b"MIGRATE", b"HELLO", b"ACL", b"CONFIG"})
 _READS_STREAM = frozenset({b"XREAD", b"XREADGROUP"})
 
 
@@ -56,6 +57,10 @@ def blocks(argv: Sequence[bytes]) -> bool:
         options = [word.upper() for word in argv[1:]]
         return b"BLOCK" in options[: options.index(b"STREAMS") if b"STREAMS" in options else None]
     return command in _BLOCKING
+
+
+def may_have_secrets(argv: Sequence[bytes]) -> bool:
+    return argv[0].upper() in _WITH_SECRETS
 
 
 def without_secrets(argv: Sequence[bytes]) -> Sequence[bytes]:

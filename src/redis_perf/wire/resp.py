@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from redis_perf.conversation import Asked, Conversation
 from redis_perf.shape import redis_shape
@@ -24,6 +25,9 @@ _MESSAGES: Final = frozenset({b"message", b"pmessage", b"smessage"})
 _SUBSCRIBED: Final = frozenset({b"subscribe", b"psubscribe", b"ssubscribe"})
 _KIND_OF: Final = {b"unsubscribe": b"subscribe", b"punsubscribe": b"psubscribe", b"sunsubscribe": b"ssubscribe"}
 _ACKNOWLEDGEMENTS: Final = _SUBSCRIBED | _KIND_OF.keys()
+_SUBSCRIPTIONS: Final = redis_commands.SUBSCRIBE | redis_commands.UNSUBSCRIBE
+_REMEMBERED_ARGUMENTS: Final = 8
+"""Commands of more are read anew each time, so that what is remembered of the others stays small."""
 MAX_CHANNELS: Final = 65_536
 """How many subscriptions of a kind are remembered by name."""
 
@@ -114,13 +118,11 @@ class RespMeter:
 
     def _command(self, command: Command) -> None:
         state, argv = self._state, command.argv
-        verb, name = argv[0].upper(), redis_commands.name(argv)
+        verb, name, shape, blocks, arguments, key = _meaning(command)
         purpose = redis_commands.purpose(name, first=state.unused, worked=state.worked)
         state.unused = False
         state.worked = state.worked or purpose != "setup"
-        waits = state.queueing is None and redis_commands.blocks(argv)
-        shape = redis_shape(redis_commands.without_secrets(argv))
-        arguments, key = _hashes(command)
+        waits = blocks and state.queueing is None
         due = _Due(self._conversation.asked(name, shape, purpose, waits=waits, arguments=arguments, key=key))
         self._queue(verb, due)
         if self._is_answered(name, argv):
@@ -152,7 +154,7 @@ class RespMeter:
 
     def _owe(self, verb: bytes, due: _Due, channels: int) -> None:
         state = self._state
-        if state.queueing is None and verb in redis_commands.SUBSCRIBE | redis_commands.UNSUBSCRIBE:
+        if verb in _SUBSCRIPTIONS and state.queueing is None:
             due.acknowledges = verb.lower()
             due.everything = not channels
             due.left = max(channels, 1)
@@ -165,7 +167,8 @@ class RespMeter:
         for reply in self._state.replies.feed(data):
             self._conversation.received(reply.size_bytes)
             self._replied(at_ns, reply)
-        self._conversation.received(self._state.replies.unfinished_bytes)
+        if self._state.replies.unfinished_bytes:
+            self._conversation.received(self._state.replies.unfinished_bytes)
 
     def _received_unseen(self, at_ns: int, stand_in: bytes) -> None:
         for reply in self._state.replies.feed(stand_in):
@@ -177,7 +180,11 @@ class RespMeter:
     def _replied(self, at_ns: int, reply: Reply) -> None:
         state = self._state
         state.speaks_resp3 = state.speaks_resp3 or reply.kind in _ONLY_RESP3
-        kind = reply.first.lower() if reply.kind in (_PUSH, _ARRAY) else b""
+        if reply.kind not in (_PUSH, _ARRAY):  # neither an acknowledgement nor a message
+            if state.due and not self._is_unsolicited(reply, is_message=False):
+                self._settle(at_ns, state.due.popleft(), reply)
+            return
+        kind = reply.first.lower()
         published = reply.kind == _PUSH or (state.subscribes and not state.speaks_resp3)
         if kind in _ACKNOWLEDGEMENTS and (published or (state.due and state.due[0].acknowledges)):
             self._acknowledged(at_ns, kind, reply.second)
@@ -186,7 +193,7 @@ class RespMeter:
 
     def _is_unsolicited(self, reply: Reply, is_message: bool) -> bool:
         monitored = self._state.monitors and reply.kind == _LINE and reply.first[:1].isdigit()
-        return reply.kind == _PUSH or is_message or monitored
+        return monitored or reply.kind == _PUSH or is_message
 
     def _acknowledged(self, at_ns: int, kind: bytes, channel: bytes) -> None:
         channels = self._state.subscribed[_KIND_OF.get(kind, kind)]
@@ -233,10 +240,33 @@ class RespMeter:
         self._conversation.looked()
 
 
-def _hashes(command: Command) -> tuple[int | None, int | None]:
-    """Of all arguments, if all of them were kept whole, and of the first."""
-    argv = command.argv
+class _Meaning(NamedTuple):
+    """What a command says by itself, whatever was sent before."""
+
+    verb: bytes
+    name: str
+    shape: str
+    blocks: bool
+    arguments: int | None
+    """The hash of all its arguments, if all of them were kept whole."""
+    key: int | None
+    """That of the first."""
+
+
+def _meaning(command: Command) -> _Meaning:
+    """A command that was sent before is not looked at twice; one that may carry a password is not remembered."""
+    argv, count = command.argv, command.arguments
+    if count > _REMEMBERED_ARGUMENTS or redis_commands.may_have_secrets(argv):
+        return _looked_at(tuple(argv), count)
+    return _remembered(tuple(argv), count)
+
+
+def _looked_at(argv: tuple[bytes, ...], count: int) -> _Meaning:
+    shape = redis_shape(redis_commands.without_secrets(argv))
     key = hash(argv[1]) if len(argv) > 1 and len(argv[1]) < KEPT_BYTES else None
-    if command.arguments > len(argv) or any(len(argument) >= KEPT_BYTES for argument in argv):
-        return None, key
-    return hash(tuple(argv)), key
+    is_whole = count <= len(argv) and all(len(argument) < KEPT_BYTES for argument in argv)
+    whole = hash(argv) if is_whole else None
+    return _Meaning(argv[0].upper(), redis_commands.name(argv), shape, redis_commands.blocks(argv), whole, key)
+
+
+_remembered = lru_cache(maxsize=1024)(_looked_at)

@@ -27,6 +27,11 @@ _COUNTED_TWICE = frozenset(b"%|")
 _ATTRIBUTE = b"|"[0]
 _ERRORS = frozenset(b"-!")
 _NULL, _STREAMED = b"_"[0], b"?"[0]
+_END: Final = b"\r\n"
+_NO_STRING: Final = b"$-1\r\n"
+_PLAIN_BYTES: Final = 16 * 1024
+_PLAIN_COUNTS: Final = {b"*%d" % count: count for count in range(1, KEPT_ARGUMENTS + 1)}
+_PLAIN_LENGTHS: Final = tuple(b"$%d" % length for length in range(KEPT_BYTES + 1))
 _COMMAND_STARTS = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ \t\r\n\"'")
 
 
@@ -99,6 +104,12 @@ class Commands(_Stream):
 
     def feed(self, data: bytes) -> Iterator[Command]:
         """Raises ProtocolError."""
+        if len(data) <= _PLAIN_BYTES and not self.unfinished:
+            commands = _plain_commands(data)
+            if commands is not None:
+                self._offset += len(data)
+                yield from commands
+                return
         if self._rest and b"\n" not in data and self._rest_bytes + len(data) < self._longest(self._rest[0][0]):
             self._remember(data)
             return
@@ -173,6 +184,31 @@ class Commands(_Stream):
         return _MAX_HEADER_BYTES if self._missing or first == _ARRAY else MAX_INLINE_BYTES
 
 
+def _plain_commands(data: bytes) -> list[Command] | None:
+    """What nearly all clients send nearly always: whole commands, none with an argument to cut or a line break in
+    one. So it can be split at those, and every announced length be held against what is there. None: read it by the
+    byte."""
+    lines = data.split(_END)
+    commands = []
+    start, last = 0, len(lines) - 1
+    if lines[last]:
+        return None
+    while start < last:
+        count = _PLAIN_COUNTS.get(lines[start])
+        if count is None or start + 2 * count >= last:
+            return None
+        after = start + 1 + 2 * count
+        argv, size_bytes = lines[start + 2 : after : 2], len(lines[start]) + 2 + 4 * count
+        for announced, argument in zip(lines[start + 1 : after : 2], argv, strict=True):
+            length = len(argument)
+            if length > KEPT_BYTES or announced != _PLAIN_LENGTHS[length]:
+                return None
+            size_bytes += len(announced) + length
+        commands.append(Command(argv, count, size_bytes))
+        start = after
+    return commands
+
+
 class Replies(_Stream):
     """What a server sends: `feed` yields each whole value that is not part of another."""
 
@@ -197,6 +233,12 @@ class Replies(_Stream):
         """Raises ProtocolError."""
         data, position, began = self._rest + data if self._rest else data, 0, 0
         while position < len(data):
+            if position == began and not (self._skip or self._open or self._in_line):
+                reply = _plain_reply(data, position)
+                if reply is not None:
+                    yield reply
+                    position = began = position + reply.size_bytes
+                    continue
             if self._skip:
                 position, whole = self._body(data, position)
             elif self._in_line:
@@ -296,3 +338,28 @@ class Replies(_Stream):
             if self._open[-1][0] or self._open.pop()[2] == _ATTRIBUTE:
                 return False
         return True
+
+
+def _plain_reply(data: bytes, start: int) -> Reply | None:
+    """The line or string that begins here, if it is whole; None: whatever it is, read it by the byte."""
+    kind = data[start]
+    if data.startswith(_NO_STRING, start):
+        return Reply(kind, True, b"", b"", (), len(_NO_STRING))
+    if kind in _STRINGS:
+        end = data.find(b"\n", start, start + _MAX_HEADER_BYTES)
+        digits = data[start + 1 : end - 1]
+        if end < 0 or not digits.isdigit():
+            return None
+        body, length = end + 1, int(digits)
+        after = body + length + 2
+        if after > len(data):
+            return None
+        first = data[body : body + min(length, KEPT_BYTES)]
+    elif kind in _LINES:
+        end = data.find(b"\n", start)
+        if end < 0:
+            return None
+        after, first = end + 1, data[start + 1 : min(end, start + 1 + KEPT_BYTES)]
+    else:
+        return None
+    return Reply(kind, kind == _NULL, first.rstrip(b"\r"), b"", (), after - start)

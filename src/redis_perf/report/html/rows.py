@@ -13,7 +13,7 @@ from redis_perf.report.html.problems import N_PLUS_ONE, Problem
 from redis_perf.report.html.sites import plain_site
 from redis_perf.report.secrets import redacted
 from redis_perf.suite import Suite, Tested
-from redis_perf.trace import Site, Tapped
+from redis_perf.trace import NOT_IMPORTED, Site, Tapped
 
 COLUMNS = (
     "id", "outcome", "file", "line", "redis", "postgres", "depth", "redis_operations", "postgres_operations", "sent",
@@ -63,7 +63,7 @@ class Rows:
         return {
             "networks_ns": list(self._suite.networks_ns or NETWORKS_NS),
             "incomplete": [redacted(sentence) for sentence in self._suite.incomplete],
-            "taps": [[*about, seen] for about, seen in self._taps.items()],
+            "taps": self._taps_met(),
             "servers": [[*server, trips] for server, trips in self._servers.most_common()],
             "missing": None if self._left is None else sorted(map(redacted, self._left)),
             "problems": [_plain(each, root) for each in found],
@@ -78,6 +78,15 @@ class Rows:
         found.total += problem.saves
         if test not in found.tests[-1:]:
             found.tests.append(test)
+
+    def _taps_met(self) -> list[list[object]]:
+        """Without what was said of clients before they were imported."""
+        met = {name for name, _, problem in self._taps if problem != NOT_IMPORTED}
+        return [
+            [name, version, problem, seen]
+            for (name, version, problem), seen in self._taps.items()
+            if problem != NOT_IMPORTED or name not in met
+        ]
 
     def _add_tap(self, tap: Tapped) -> None:
         if tap.version is not None or tap.seen:

@@ -23,11 +23,11 @@ from contextlib import ExitStack, contextmanager
 from importlib import import_module
 
 from redis_perf.recorder import Recorder
-from redis_perf.taps.asyncpg.listening import Listeners
-from redis_perf.taps.asyncpg.patches import patch
+from redis_perf.taps import of_client
 from redis_perf.trace import Tapped
 
 
+@of_client("asyncpg", "postgres", "asyncpg")
 @contextmanager
 def asyncpg(recorder: Recorder) -> Iterator[None]:
     """Record what asyncpg connections send while the block runs.
@@ -41,6 +41,9 @@ def asyncpg(recorder: Recorder) -> Iterator[None]:
         recorder.tapped(Tapped("asyncpg", "postgres", problem=problem))
         yield
         return
+    from redis_perf.taps.asyncpg.listening import Listeners
+    from redis_perf.taps.asyncpg.patches import patch
+
     listeners = Listeners(recorder)
     with ExitStack() as stack:
         stack.callback(listeners.release)

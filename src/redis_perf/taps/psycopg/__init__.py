@@ -18,12 +18,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from redis_perf.recorder import Recorder
-from redis_perf.taps.libpq import Libpq, describe
-from redis_perf.taps.psycopg.connections import Connections
-from redis_perf.taps.psycopg.patches import patch
+from redis_perf.taps import of_client
 from redis_perf.trace import Tapped
 
 
+@of_client("psycopg", "postgres", "psycopg")
 @contextmanager
 def psycopg(recorder: Recorder) -> Iterator[None]:
     """Record what psycopg connections send while the block runs.
@@ -37,6 +36,10 @@ def psycopg(recorder: Recorder) -> Iterator[None]:
         recorder.tapped(Tapped("psycopg", "postgres", problem=problem))
         yield
         return
+    from redis_perf.taps.libpq import Libpq, describe
+    from redis_perf.taps.psycopg.connections import Connections
+    from redis_perf.taps.psycopg.patches import patch
+
     libpq = Libpq(client.pq)
     build = f"{client.__version__} ({client.pq.__impl__}, libpq {describe(libpq.version)})"
     connections = Connections(recorder, libpq)

@@ -22,12 +22,11 @@ from contextlib import ExitStack, contextmanager
 from importlib import import_module
 
 from redis_perf.recorder import Recorder
-from redis_perf.taps.libpq import Libpq, describe
-from redis_perf.taps.psycopg2.connections import Connections
-from redis_perf.taps.psycopg2.patches import patch, pq_of
+from redis_perf.taps import of_client
 from redis_perf.trace import Tapped
 
 
+@of_client("psycopg2", "postgres", "psycopg2-binary", "psycopg2")
 @contextmanager
 def psycopg2(recorder: Recorder) -> Iterator[None]:
     """Record what psycopg2 connections send while the block runs.
@@ -41,6 +40,10 @@ def psycopg2(recorder: Recorder) -> Iterator[None]:
         recorder.tapped(Tapped("psycopg2", "postgres", problem=problem))
         yield
         return
+    from redis_perf.taps.libpq import Libpq, describe
+    from redis_perf.taps.psycopg2.connections import Connections
+    from redis_perf.taps.psycopg2.patches import patch, pq_of
+
     libpq = Libpq(pq_of(client), "psycopg2")
     build = f"{client.__version__.split()[0]} (libpq {describe(libpq.version)}, handshake not seen)"
     connections = Connections(recorder, libpq)

@@ -12,38 +12,39 @@ from importlib import import_module
 from importlib.util import find_spec
 
 from redis_perf.recorder import Recorder
-from redis_perf.taps.redis_py.patching import Library, Patches
+from redis_perf.taps import of_client
 from redis_perf.trace import Tapped
 
-REDIS_PY = Library("redis-py", "redis", "Redis", tested="5.0.8 to 8.1")
-VALKEY_PY = Library("valkey-py", "valkey", "Valkey", tested="6.2")
 
-
+@of_client("redis", "redis", "redis")
 @contextmanager
 def redis_py(recorder: Recorder) -> Iterator[None]:
     """Listen to redis-py while the block runs. Raises TapError when its inside is not what was tested."""
-    with _tap(recorder, REDIS_PY):
+    with _tap(recorder, "redis-py", "redis", "Redis", tested="5.0.8 to 8.1"):
         yield
 
 
+@of_client("valkey", "redis", "valkey")
 @contextmanager
 def valkey_py(recorder: Recorder) -> Iterator[None]:
     """Listen to valkey-py while the block runs. Raises TapError when its inside is not what was tested."""
-    with _tap(recorder, VALKEY_PY):
+    with _tap(recorder, "valkey-py", "valkey", "Valkey", tested="6.2"):
         yield
 
 
 @contextmanager
-def _tap(recorder: Recorder, library: Library) -> Iterator[None]:
-    if find_spec(library.package) is None:
-        recorder.tapped(Tapped(library.name, "redis", problem="not installed"))
+def _tap(recorder: Recorder, name: str, package: str, client: str, *, tested: str) -> Iterator[None]:
+    if find_spec(package) is None:
+        recorder.tapped(Tapped(name, "redis", problem="not installed"))
         yield
         return
-    version = str(import_module(library.package).__version__)
-    patches = Patches(recorder, library, version)
+    from redis_perf.taps.redis_py.patching import Library, Patches
+
+    version = str(import_module(package).__version__)
+    patches = Patches(recorder, Library(name, package, client, tested), version)
     try:
         patches.put()
-        recorder.tapped(Tapped(library.name, "redis", version=version))
+        recorder.tapped(Tapped(name, "redis", version=version))
         yield
     finally:
         patches.take_back()
