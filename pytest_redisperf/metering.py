@@ -78,6 +78,15 @@ class Metering:
         for item in asking:
             item.stash.setdefault(PHASES, {})
 
+    def pytest_collection_finish(self) -> None:
+        """Test modules have imported their clients. In a worker of xdist its first test says what does not fit."""
+        if self._settings.tap == "clients" and not hasattr(self._config, "workerinput"):
+            try:
+                with tapped():
+                    pass
+            except TapError as error:
+                raise pytest.UsageError(f"redisperf: {error}") from error
+
     def pytest_report_header(self) -> str:
         with self._record() as nothing_yet:
             pass

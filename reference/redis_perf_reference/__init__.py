@@ -4,24 +4,49 @@ The names here are the sync ones; `redis_perf_reference.asyncio` has the same fo
 """
 
 from redis_perf_reference.breaker import Breaker, ConsecutiveFailures
+from redis_perf_reference.cache_input import InvalidKey, InvalidTtl
+from redis_perf_reference.cache_outcome import Told
+from redis_perf_reference.codec import Codec, Undecodable, Unencodable
+from redis_perf_reference.local_cache import LocalCache
 from redis_perf_reference.outcomes import CacheUnavailable, Flushed, NotAutocommit, NotFlushed, Pushed, TurnConflict
-from redis_perf_reference.sync import Commands, OneConnection, Postgres, WorkingMemory, connect_redis, create_schema
+from redis_perf_reference.pattern import PatternRefused, escape
+from redis_perf_reference.sync import (
+    Commands,
+    OneConnection,
+    Postgres,
+    RedisCache,
+    TwoTierCache,
+    WorkingMemory,
+    connect_redis,
+    create_schema,
+)
 from redis_perf_reference.turn import Turn
 
 __all__ = [
     "Breaker",
     "CacheUnavailable",
+    "Codec",
     "Commands",
     "ConsecutiveFailures",
     "Flushed",
+    "InvalidKey",
+    "InvalidTtl",
+    "LocalCache",
     "NotAutocommit",
     "NotFlushed",
     "OneConnection",
+    "PatternRefused",
     "Postgres",
     "Pushed",
+    "RedisCache",
+    "Told",
     "Turn",
     "TurnConflict",
+    "TwoTierCache",
+    "Undecodable",
+    "Unencodable",
     "WorkingMemory",
     "connect_redis",
     "create_schema",
+    "escape",
 ]

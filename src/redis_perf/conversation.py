@@ -200,9 +200,11 @@ class Conversation:
         self._debts.clear()
         self._news, self._may_depend = False, True
 
-    def unfinished(self) -> Iterable[RoundTrip]:
-        """What has not been emitted yet, as it stands: the last round trip may still be joined, or wait."""
-        return [self._finish(trip, "in flight") for trip in self._open]
+    def unfinished(self, since_ns: int | None = None) -> Iterable[RoundTrip]:
+        """What began since then and has not been emitted yet, as it stands: the last may still be joined, or wait."""
+        return [
+            self._finish(trip, "in flight") for trip in self._open if since_ns is None or trip.started_ns >= since_ns
+        ]
 
     def _begin(self, at_ns: int, caller: Caller | None) -> None:
         if self._open and not self._open[-1].owed:

@@ -107,6 +107,7 @@ class Log:
                 self._reading = False
 
     def _feed_next(self, most: int | None) -> None:
+        feed = self._meter.feed
         while self.events and most != 0:
             most = None if most is None else most - 1
             event = self.events.popleft()
@@ -115,16 +116,13 @@ class Log:
             elif self.problem is not None:
                 self.unseen_ns = self.unseen_ns[0], event[0]
             if self.problem is None:
-                self._feed(event)
-
-    def _feed(self, event: Event) -> None:
-        try:
-            self._meter.feed(*event)
-        except ProtocolError as problem:
-            self.give_up(str(problem), event[0])
-        except Exception as bug:
-            connection = self.conversation.connection
-            self.give_up(f"connection {connection}: internal error {bug!r} while reading {event!r:.200}", event[0])
+                try:
+                    feed(*event)
+                except ProtocolError as problem:
+                    self.give_up(str(problem), event[0])
+                except Exception as bug:
+                    found = f"internal error {bug!r} while reading {event!r:.200}"
+                    self.give_up(f"connection {self.conversation.connection}: {found}", event[0])
 
     def give_up(self, text: str, at_ns: int) -> None:
         """This connection cannot be read from here on; budgets on what it serves fail with this sentence."""
@@ -242,7 +240,7 @@ class Recorder:
             self.read()
             trips = self._finished[self._finished_before.get(since_ns, 0) :]
             for log in self._logs:
-                trips.extend(log.conversation.unfinished())
+                trips.extend(log.conversation.unfinished(since_ns))
             inside = [trip for trip in trips if since_ns <= trip.started_ns < until_ns]
             seen = Counter([self._tap_of.get(trip.connection) for trip in inside if trip.answer == "complete"])
             inside.sort(key=_started_ns)
@@ -250,7 +248,9 @@ class Recorder:
                 round_trips=tuple(inside),
                 opened=tuple(opened for opened in self._opened if since_ns <= opened.at_ns < until_ns),
                 children=sum(since_ns <= at_ns < until_ns for at_ns in self._children),
-                taps=tuple(replace(tap, seen=seen[tap.name]) if tap.name in seen else tap for tap in self._taps.values()),
+                taps=tuple(
+                    replace(tap, seen=seen[tap.name]) if tap.name in seen else tap for tap in self._taps.values()
+                ),
                 problems=tuple(self._problems(since_ns, until_ns)),
             )
 

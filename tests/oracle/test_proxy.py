@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,6 +23,8 @@ from redis_perf.budget import Budget
 from redis_perf.check import check
 from redis_perf.proxy import Proxy
 from redis_perf.proxy.keeping import LATE_NS
+from redis_perf.proxy.ledger import Ledger
+from redis_perf.proxy.loop import LEAD_NS, Loop
 
 HOLD_NS = 3_000_000
 LONG_NS = 100_000_000
@@ -392,6 +395,21 @@ def test_latency_is_added_once_per_round_trip(redis_url: str) -> None:
     for trip in (get, pipeline):
         assert trip.ended_ns - trip.started_ns >= LONG_NS - LATE_NS
     assert pipeline.ended_ns - pipeline.started_ns < 100 * LONG_NS  # it is of 100 commands, each with a reply
+
+
+class Slow:
+    """Takes its time to hand over what it kept, as on a machine that others have."""
+
+    def release(self, now_ns: int) -> None:
+        time.sleep(LEAD_NS / 1e9)
+
+
+def test_the_latency_is_shortened_by_handing_over_but_by_no_more_than_the_most() -> None:
+    loop = Loop(Ledger())
+    for _ in range(100):
+        loop.wake(0, Slow())
+        loop.turn([])
+    assert LEAD_NS * 0.9 < loop.lead_ns <= LEAD_NS
 
 
 def test_latency_can_be_changed_while_running(redis_url: str) -> None:

@@ -92,7 +92,7 @@ def test_async_functions_are_awaited(world: World) -> None:
 def test_an_async_function_in_the_sync_call_is_refused_and_not_left_unawaited(world: World) -> None:
     async def run() -> None: ...
 
-    with pytest.raises(TypeError, match=r"an async function was given to a sync call of growth: use `await async_growth"):
+    with pytest.raises(TypeError, match="to a sync call of growth: use `await async_growth"):
         growth(run, populate=world.populate, record=world.record)
 
 

@@ -17,7 +17,7 @@ from redis_perf.analysis.baseline import Spent
 from redis_perf.report.html import TESTS_A_BLOCK, html
 from redis_perf.report.html.page import script, style
 from redis_perf.suite import FixtureSpent, Suite, Tested
-from redis_perf.trace import Opened, Operation, Purpose, RoundTrip, Site, Store, Tapped, Trace
+from redis_perf.trace import NOT_IMPORTED, Opened, Operation, Purpose, RoundTrip, Site, Store, Tapped, Trace
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\"'`&<!--\u2028\ud800\x00{{ script }}"
 
@@ -145,6 +145,14 @@ def test_a_baseline_is_what_was_before_and_what_did_not_run() -> None:
         "shapes": [["redis", "GET user:{}", 1, 2]],
     }
     assert read["data-block-0"]["tests"][1]["change"] is None
+
+
+def test_a_client_that_was_imported_on_the_way_is_not_called_not_imported() -> None:
+    before = Tapped("psycopg", "postgres", "3.3", NOT_IMPORTED, seen=0)
+    never = Tapped("asyncpg", "postgres", "0.32", NOT_IMPORTED, seen=0)
+    after = Tapped("psycopg", "postgres", "3.3 (libpq 18.6)", seen=1)
+    read = data(suite(Trace(taps=(before, never)), Trace(taps=(after, never))))["data-rows"]
+    assert read["taps"] == [["asyncpg", "0.32", NOT_IMPORTED, 0], ["psycopg", "3.3 (libpq 18.6)", None, 1]]
 
 
 def test_what_is_missing_and_who_was_listened_to_stands_in_front() -> None:

@@ -2,6 +2,17 @@
 
 from redis_perf_reference.asyncio.cache import Commands, connect_redis
 from redis_perf_reference.asyncio.postgres import OneConnection, Postgres, create_schema
+from redis_perf_reference.asyncio.redis_cache import RedisCache
+from redis_perf_reference.asyncio.two_tier_cache import TwoTierCache
 from redis_perf_reference.asyncio.working_memory import WorkingMemory
 
-__all__ = ["Commands", "OneConnection", "Postgres", "WorkingMemory", "connect_redis", "create_schema"]
+__all__ = [
+    "Commands",
+    "OneConnection",
+    "Postgres",
+    "RedisCache",
+    "TwoTierCache",
+    "WorkingMemory",
+    "connect_redis",
+    "create_schema",
+]

@@ -20,6 +20,9 @@ from redis_perf_reference.breaker import Breaker
 from redis_perf_reference.outcomes import CacheUnavailable
 from redis_perf_reference.resources import script
 
+MOST_CONNECTIONS = 10_000
+"""redis-py 8 refuses the 101st call at once, which would look as if Redis were away."""
+
 logger = logging.getLogger("redis_perf_reference")
 
 
@@ -36,6 +39,7 @@ def connect_redis(url: str, *, timeout_seconds: float = 0.2) -> Redis:
         socket_timeout=timeout_seconds,
         socket_connect_timeout=timeout_seconds,
         retry=Retry(NoBackoff(), 0),
+        max_connections=MOST_CONNECTIONS,
     )
 
 

@@ -3,6 +3,17 @@
 
 from redis_perf_reference.sync.cache import Commands, connect_redis
 from redis_perf_reference.sync.postgres import OneConnection, Postgres, create_schema
+from redis_perf_reference.sync.redis_cache import RedisCache
+from redis_perf_reference.sync.two_tier_cache import TwoTierCache
 from redis_perf_reference.sync.working_memory import WorkingMemory
 
-__all__ = ["Commands", "OneConnection", "Postgres", "WorkingMemory", "connect_redis", "create_schema"]
+__all__ = [
+    "Commands",
+    "OneConnection",
+    "Postgres",
+    "RedisCache",
+    "TwoTierCache",
+    "WorkingMemory",
+    "connect_redis",
+    "create_schema",
+]

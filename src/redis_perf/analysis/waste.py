@@ -36,7 +36,7 @@ class Waste:
 
 def wastes(trace: Trace) -> list[Waste]:
     """Everything a whole trace wasted, the greatest saving first."""
-    opening = connecting(trace.opened, trace.setup)
+    opening = connecting(trace.opened, trace.setup) if trace.opened else None
     found = [*wasted(trace.charged), *([opening] if opening else [])]
     return sorted(found, key=lambda waste: -waste.saves)
 

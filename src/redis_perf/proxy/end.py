@@ -38,6 +38,10 @@ class End:
         """The peer does not take what it is sent."""
         return bool(self._waiting)
 
+    def heed(self, handler: Handler) -> None:
+        """From now on its events are for this one."""
+        self._loop.watch(self._fd, self._mask, handler, first=False)
+
     def error(self) -> int:
         """Why connecting failed; 0: it did not."""
         return self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)

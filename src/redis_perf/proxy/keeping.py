@@ -7,8 +7,9 @@ from time import monotonic_ns
 from typing import Final, Protocol
 
 from redis_perf.proxy.end import End
-from redis_perf.proxy.ledger import Ledger, Tape
+from redis_perf.proxy.ledger import Ledger
 from redis_perf.proxy.loop import Loop
+from redis_perf.proxy.tape import Tape
 from redis_perf.wire import ARRIVED, LOOKED, RECEIVED
 
 HELD_BYTES: Final = 4 << 20

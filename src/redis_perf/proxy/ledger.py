@@ -15,11 +15,12 @@ from redis_perf.conversation import Conversation
 from redis_perf.proxy.armed import Ambush
 from redis_perf.proxy.forwarding import ForwardingMeter
 from redis_perf.proxy.sayings import advice, looks_like
+from redis_perf.proxy.tape import Tape
 from redis_perf.proxy.upstream import Upstream
 from redis_perf.proxy.watch import Watch
 from redis_perf.recorder import Log
 from redis_perf.trace import Opened, Operation, Problem, RoundTrip, Tapped, Trace
-from redis_perf.wire import CLOSED, Event
+from redis_perf.wire import CLOSED
 from redis_perf.wire.postgres import PostgresMeter
 from redis_perf.wire.resp import RespMeter
 
@@ -31,24 +32,6 @@ _UNHELD = (
     "that goes on; 1 ms is enough"
 )
 _METERS = {"redis": RespMeter, "postgres": PostgresMeter}
-
-
-class Tape:
-    """One connection's events. The hot path is `append((at_ns, direction, data, None))`, then `ledger.grew`."""
-
-    __slots__ = ("append", "client", "events", "log", "meter", "opened_ns", "queued", "secured_ns", "upstream")
-
-    def __init__(self, upstream: Upstream, client: str | None = None) -> None:
-        self.upstream = upstream
-        self.client = client
-        self.opened_ns = monotonic_ns()
-        self.events: deque[Event] = deque()
-        self.append = self.events.append
-        self.log: Log | None = None
-        self.meter: ForwardingMeter | None = None
-        self.queued = False
-        self.secured_ns: tuple[int, int] | None = None
-        """From when to when the client's TLS handshake took."""
 
 
 class Ledger:
@@ -171,7 +154,10 @@ class Ledger:
     def trace(self, since_ns: int, until_ns: int) -> Trace:
         """Everything that started in the window, in order."""
         self._read_all()
-        trips = [*self._finished, *(trip for tape in self._tapes if tape.log for trip in _unfinished(tape.log))]
+        trips = [
+            *self._finished,
+            *(trip for tape in self._tapes if tape.log for trip in tape.log.conversation.unfinished()),
+        ]
         inside = [trip for trip in trips if since_ns <= trip.started_ns < until_ns]
         return Trace(
             round_trips=tuple(sorted(inside, key=lambda trip: trip.started_ns)),
@@ -208,10 +194,6 @@ def _problems(tapes: Iterable[Tape], since_ns: int, until_ns: int) -> Iterator[P
         if log.problem is not None and first_ns < until_ns and since_ns <= last_ns:
             log.problem.name = log.conversation.name
             yield log.problem
-
-
-def _unfinished(log: Log) -> list[RoundTrip]:
-    return list(log.conversation.unfinished())
 
 
 def _opening(

@@ -32,8 +32,6 @@ POLLED_NS = 200_000
 """Before something is due: sleepers are woken so late."""
 BUSY_NS = 100_000
 """A shorter wait is spent polling, if the one before was as short."""
-SLEEPS_NS = 50_000_000
-"""Polling costs a core that others want; after they took it there is none for so long."""
 QUIET_NS = 2_000_000
 LEAD_NS = 60_000
 """At most so much earlier than due is something released, for handing it over takes a while too."""
@@ -75,7 +73,6 @@ class Loop:
         self.lead_ns = 0
         """How long it took of late to hand over what was released."""
         self._busy = False
-        self._sleeps_until_ns = 0
         self._may_poll = len(os.sched_getaffinity(0)) > 1  # on a single core nobody answers while this polls
 
     def watch(self, descriptor: int, mask: int, handler: Handler, *, first: bool) -> None:
@@ -158,17 +155,13 @@ class Loop:
         ready = self._epoll.poll(0)
         if ready:
             return ready
-        began_ns = now_ns = monotonic_ns()
+        began_ns = monotonic_ns()
         while self._busy and not ready:
             ready = self._epoll.poll(0)
-            before_ns, now_ns = now_ns, monotonic_ns()
-            self._busy = now_ns - began_ns < BUSY_NS
-            if now_ns - before_ns > BUSY_NS:  # others want this core
-                self._sleeps_until_ns = now_ns + SLEEPS_NS
+            self._busy = monotonic_ns() - began_ns < BUSY_NS
         if not ready:
             ready = self._sleep()
-            now_ns = monotonic_ns()
-            self._busy = self._may_poll and now_ns - began_ns < BUSY_NS and now_ns > self._sleeps_until_ns
+            self._busy = self._may_poll and monotonic_ns() - began_ns < BUSY_NS
         return ready
 
     def _sleep(self) -> list[tuple[int, int]]:

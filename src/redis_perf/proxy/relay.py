@@ -11,15 +11,15 @@ import socket
 from time import monotonic_ns
 
 from redis_perf.endpoint import peer_end
-from redis_perf.proxy.asking import towards
 from redis_perf.proxy.dial import Dial
 from redis_perf.proxy.end import End
 from redis_perf.proxy.greeting import Kind, greeting
 from redis_perf.proxy.keeping import HELD_BYTES, Hold, Keeping
-from redis_perf.proxy.ledger import Ledger, Tape
+from redis_perf.proxy.ledger import Ledger
 from redis_perf.proxy.loop import WRITE, Loop
 from redis_perf.proxy.sayings import refusal
 from redis_perf.proxy.secrecy import Secrecy
+from redis_perf.proxy.tape import Tape
 from redis_perf.proxy.tls import TlsEnd
 from redis_perf.proxy.upstream import Upstream
 from redis_perf.wire import SENT
@@ -41,8 +41,8 @@ class Relay(Keeping):
         self._began_ns = tape.opened_ns
         super().__init__(End(client, loop, self._from_client, first=True), tape, loop, ledger, hold)
         self._upstream, self._secrecy = upstream, secrecy
-        self._server: End | None = None
-        self._connected = self._broken = False
+        self._server: End | None = None  # once it is reached
+        self._broken = False
         self._early: list[bytes] = []
         self._refusal = b""
         self._greeting = greeting(
@@ -50,8 +50,8 @@ class Relay(Keeping):
         )
         if upstream.store == "redis":
             ledger.count(tape)
-        self._dial = Dial(upstream.address)
-        self._try_next()
+        self._dial = Dial(upstream, secrecy.server, loop, self._from_server, self._reached, self._no_server)
+        self._dial.next()
 
     # --- the client
 
@@ -81,7 +81,7 @@ class Relay(Keeping):
         begun = self._greeting.rest() if self._greeting is not None else b""
         if begun:
             self._to_server(begun)
-        if self._connected and self._server is not None:
+        if self._server is not None:
             self._server.end()
 
     def _sent(self, data: bytes, at_ns: int) -> None:
@@ -108,7 +108,7 @@ class Relay(Keeping):
     def _to_server(self, data: bytes) -> None:
         if self._refusal:
             self._refuse()
-        elif not self._connected or self._server is None:
+        elif self._server is None:
             self._early.append(data)
         elif not self._server.ends:
             self._write_server(self._server, data)
@@ -161,20 +161,15 @@ class Relay(Keeping):
 
     # --- the server
 
-    def _try_next(self) -> None:
-        connecting = self._dial.next()
-        if connecting is not None:
-            self._server = End(connecting, self._loop, self._from_server, first=False, mask=WRITE)
-            return
-        self._no_server(f"{self._upstream.shown} cannot be reached: {self._dial.error}")
-
     def _no_server(self, text: str) -> None:
+        asked = bool(self._early) or self._server is not None
         self._server = None
+        self._early.clear()
         self._ledger.note(f"{self._upstream.name}: {text}; connections to it were refused")
         self._refusal = refusal(self._upstream.store, f"redisperf proxy: {text}")
-        if self._early or self._connected:
-            self._early.clear()
+        if asked:
             self._refuse()
+        self._settle()
 
     def _turn_away(self, text: str) -> None:
         """This client does not begin as it must."""
@@ -189,9 +184,7 @@ class Relay(Keeping):
             self._client.end()
 
     def _from_server(self, events: int) -> None:
-        if not self._connected:
-            self._connect()
-        elif self._server is not None:
+        if self._server is not None:
             if events & WRITE:
                 self._flush_server(self._server)
             if events != WRITE and self._server.reads:
@@ -199,34 +192,14 @@ class Relay(Keeping):
         if not self._flows:
             self._settle()
 
-    def _connect(self) -> None:
-        assert self._server is not None
-        if self._dial.failed(self._server.error()):
-            self._server.close()
-            self._try_next()
-        elif self._secrecy.server is not None:
-            self._server = end = towards(
-                self._upstream, self._server, self._secrecy.server, self._from_server, self._reached
-            )
-            end.open()
-        else:
-            self._reached(None)
-
-    def _reached(self, why: str | None) -> None:
-        """Connected, and if TLS is spoken that is agreed on, or it is not for this reason."""
-        assert self._server is not None
-        if why is not None:
-            self._server.close()
-            self._no_server(f"TLS with {self._upstream.shown} failed: {why}")
-            self._settle()
-            return
-        self._connected = True
+    def _reached(self, server: End) -> None:
+        self._server = server
         for data in self._early:
-            self._server.later(data)
+            server.later(data)
         self._early.clear()
-        if not self._client.reads:
-            self._server.ends = True
-        self._flush_server(self._server)
+        server.ends = not self._client.reads
+        self._flush_server(server)
+        self._settle()
 
     def _flush_server(self, server: End) -> None:
         try:
@@ -262,10 +235,10 @@ class Relay(Keeping):
         """Wake for what can go on; close when nothing can."""
         if self._over:
             return
-        client, server, connected = self._client, self._server, self._connected
-        if server is None or not connected:
+        client, server = self._client, self._server
+        if server is None:
             client.watch(reading=not self._early)
-            finished = server is None and not client.reads
+            finished = bool(self._refusal) and not client.reads
         else:
             client.watch(reading=not server.blocked)
             server.watch(reading=not client.blocked and self._held_bytes < HELD_BYTES)
@@ -279,7 +252,7 @@ class Relay(Keeping):
     def _is_plain(self) -> bool:
         """Whether what either side says can be passed on at once, with nothing else to be done."""
         client, server = self._client, self._server
-        if server is None or not self._connected or self._greeting is not None:
+        if server is None or self._greeting is not None:
             return False
         held_up = client.blocked or server.blocked or self._held_bytes >= HELD_BYTES
         return client.reads and server.reads and not (client.ends or server.ends or held_up)
@@ -290,8 +263,7 @@ class Relay(Keeping):
             return
         self._over, self._flows = True, False
         self._client.close(reset=reset)
-        if self._server is not None:
-            self._server.close(reset=reset)
+        self._dial.close(reset=reset)
         self._held.clear()
         if self._tape is not None and self._tape.log is not None:
             self._ledger.close(self._tape)

@@ -29,8 +29,8 @@ class TlsEnd(End):
     """Takes the place of `end`. What is written before the handshake is done goes out after it.
 
     `done` is called with the outcome; after a failure, which may follow on what seemed a success, the owner closes
-    this. A server answers the client's first
-    words only after `hold_ns`, as the handshake is a round trip like any other.
+    this. A server answers the client's first words only after `hold_ns`, as the handshake is a round trip like any
+    other.
     """
 
     __slots__ = (

@@ -109,6 +109,8 @@ def _printable(text: str) -> str:
 
 
 def _patterns(keys: Sequence[bytes]) -> list[str]:
+    if len(keys) == 1:
+        return [key_pattern(keys[0])]
     distinct = list(dict.fromkeys(key_pattern(key) for key in keys))
     shown = distinct[:PATTERNS_SHOWN]
     return [*shown, "..."] if len(shown) < len(keys) else shown
@@ -120,6 +122,8 @@ def _patterns(keys: Sequence[bytes]) -> list[str]:
 def _script(words: Sequence[str], argv: Sequence[bytes]) -> list[str]:
     """How a script or function call is named, if this is one."""
     name = words[0]
+    if name not in _SCRIPTS:
+        return []
     if name in ("EVAL", "EVAL_RO") and len(argv) > 1:
         return [f'"{_first_line(argv[1])}"']
     if list(words) in (["SCRIPT", "LOAD"], ["FUNCTION", "LOAD"]) and len(argv) > 2:
@@ -131,6 +135,7 @@ def _script(words: Sequence[str], argv: Sequence[bytes]) -> list[str]:
     return []
 
 
+_SCRIPTS = frozenset(["EVAL", "EVALSHA", "EVALSHA_RO", "EVAL_RO", "FCALL", "FCALL_RO", "FUNCTION", "SCRIPT"])
 _STRING = re.compile(r"""(call\s*\(\s*(["'])[A-Za-z.]+\2)|(["'])(?:\\.|(?!\3).)*(?:\3|\Z)""")
 _NUMBER = re.compile(r"(?<![\w\[.])\d[\w.]*")
 

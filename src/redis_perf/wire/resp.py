@@ -16,7 +16,8 @@ from typing import Final, NamedTuple
 from redis_perf.conversation import Asked, Conversation
 from redis_perf.shape import redis_shape
 from redis_perf.wire import ARRIVED, CLOSED, LOOKED, RECEIVED, REPLIED, SENT, SETTLED, Caller, redis_commands
-from redis_perf.wire.resp_frames import KEPT_BYTES, Command, Commands, Replies, Reply
+from redis_perf.wire.resp_frames import Commands, Replies
+from redis_perf.wire.resp_values import KEPT_BYTES, Command, Reply
 from redis_perf.wire.settled import Settled
 
 _ARRAY, _PUSH, _LINE = b"*"[0], b">"[0], b"+"[0]
@@ -264,7 +265,7 @@ def _meaning(command: Command) -> _Meaning:
 def _looked_at(argv: tuple[bytes, ...], count: int) -> _Meaning:
     shape = redis_shape(redis_commands.without_secrets(argv))
     key = hash(argv[1]) if len(argv) > 1 and len(argv[1]) < KEPT_BYTES else None
-    is_whole = count <= len(argv) and all(len(argument) < KEPT_BYTES for argument in argv)
+    is_whole = count <= len(argv) and max(map(len, argv)) < KEPT_BYTES
     whole = hash(argv) if is_whole else None
     return _Meaning(argv[0].upper(), redis_commands.name(argv), shape, redis_commands.blocks(argv), whole, key)
 

@@ -8,60 +8,33 @@ two elements of a reply, by which pub/sub messages are told apart.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final
 
 from redis_perf.errors import ProtocolError
+from redis_perf.wire.resp_plain import PLAIN_BYTES, plain_commands, plain_reply
+from redis_perf.wire.resp_values import (
+    END,
+    ERRORS,
+    KEPT_ARGUMENTS,
+    KEPT_BYTES,
+    LINES,
+    MAX_HEADER_BYTES,
+    NULL,
+    STRINGS,
+    Command,
+    Reply,
+)  # fmt: skip
 
-KEPT_ARGUMENTS: Final = 64
-KEPT_BYTES: Final = 256
 MAX_INLINE_BYTES: Final = 64 * 1024
 MAX_DEPTH: Final = 128
 MAX_NOTED_ERRORS: Final = 4096
-_MAX_HEADER_BYTES: Final = 32
 
 _BULK, _ARRAY = b"$"[0], b"*"[0]
-_STRINGS = frozenset(b"$=!")
 _AGGREGATES = frozenset(b"*~>%|")
-_LINES = frozenset(b"+-:_#,(")
 _COUNTED_TWICE = frozenset(b"%|")
 _ATTRIBUTE = b"|"[0]
-_ERRORS = frozenset(b"-!")
-_NULL, _STREAMED = b"_"[0], b"?"[0]
-_END: Final = b"\r\n"
-_NO_STRING: Final = b"$-1\r\n"
-_PLAIN_BYTES: Final = 16 * 1024
-_PLAIN_COUNTS: Final = {b"*%d" % count: count for count in range(1, KEPT_ARGUMENTS + 1)}
-_PLAIN_LENGTHS: Final = tuple(b"$%d" % length for length in range(KEPT_BYTES + 1))
+_STREAMED = b"?"[0]
 _COMMAND_STARTS = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ \t\r\n\"'")
-
-
-class Command(NamedTuple):
-    """One whole command from the client."""
-
-    argv: list[bytes]
-    """Its first arguments, long ones cut; the command's own name is the first. Empty: an empty line, no command."""
-    arguments: int
-    """How many it has in all."""
-    size_bytes: int
-    """How many bytes of this chunk it took."""
-
-
-class Reply(NamedTuple):
-    """One whole value from the server and how many bytes of this chunk it took."""
-
-    kind: int
-    """Its type byte, `ord("+")` say."""
-    null: bool
-    first: bytes
-    """The beginning of a string or line; of an aggregate's first element, if that is one."""
-    second: bytes
-    errors: tuple[int, ...]
-    """Which elements of an aggregate are error replies."""
-    size_bytes: int
-
-    @property
-    def failed(self) -> bool:
-        return self.kind in _ERRORS
 
 
 class _Stream:
@@ -82,7 +55,7 @@ class _Stream:
             number = int(digits)
             if number >= -1:
                 return number
-        raise self._wrong(f"{digits[:_MAX_HEADER_BYTES]!r} is no {what}", start)
+        raise self._wrong(f"{digits[:MAX_HEADER_BYTES]!r} is no {what}", start)
 
 
 class Commands(_Stream):
@@ -104,8 +77,8 @@ class Commands(_Stream):
 
     def feed(self, data: bytes) -> Iterator[Command]:
         """Raises ProtocolError."""
-        if len(data) <= _PLAIN_BYTES and not self.unfinished:
-            commands = _plain_commands(data)
+        if len(data) <= PLAIN_BYTES and not self.unfinished:
+            commands = plain_commands(data)
             if commands is not None:
                 self._offset += len(data)
                 yield from commands
@@ -181,32 +154,7 @@ class Commands(_Stream):
 
     def _longest(self, first: int) -> int:
         """How many bytes a line that begins so may have."""
-        return _MAX_HEADER_BYTES if self._missing or first == _ARRAY else MAX_INLINE_BYTES
-
-
-def _plain_commands(data: bytes) -> list[Command] | None:
-    """What nearly all clients send nearly always: whole commands, none with an argument to cut or a line break in
-    one. So it can be split at those, and every announced length be held against what is there. None: read it by the
-    byte."""
-    lines = data.split(_END)
-    commands = []
-    start, last = 0, len(lines) - 1
-    if lines[last]:
-        return None
-    while start < last:
-        count = _PLAIN_COUNTS.get(lines[start])
-        if count is None or start + 2 * count >= last:
-            return None
-        after = start + 1 + 2 * count
-        argv, size_bytes = lines[start + 2 : after : 2], len(lines[start]) + 2 + 4 * count
-        for announced, argument in zip(lines[start + 1 : after : 2], argv, strict=True):
-            length = len(argument)
-            if length > KEPT_BYTES or announced != _PLAIN_LENGTHS[length]:
-                return None
-            size_bytes += len(announced) + length
-        commands.append(Command(argv, count, size_bytes))
-        start = after
-    return commands
+        return MAX_HEADER_BYTES if self._missing or first == _ARRAY else MAX_INLINE_BYTES
 
 
 class Replies(_Stream):
@@ -234,7 +182,7 @@ class Replies(_Stream):
         data, position, began = self._rest + data if self._rest else data, 0, 0
         while position < len(data):
             if position == began and not (self._skip or self._open or self._in_line):
-                reply = _plain_reply(data, position)
+                reply = plain_reply(data, position)
                 if reply is not None:
                     yield reply
                     position = began = position + reply.size_bytes
@@ -243,6 +191,8 @@ class Replies(_Stream):
                 position, whole = self._body(data, position)
             elif self._in_line:
                 position, whole = self._line(data, position)
+            elif self._open and (after := self._over_strings(data, position)) > position:
+                position, whole = after, False
             else:
                 after, whole = self._value(data, position)
                 if after == position:
@@ -261,19 +211,40 @@ class Replies(_Stream):
         self._begin()
         return reply
 
+    def _over_strings(self, data: bytes, start: int) -> int:
+        """Where the row of whole strings ends that begins here: elements of which nothing is kept, and not the last.
+
+        Long lists are made of them.
+        """
+        missing, elements, _ = self._open[-1]
+        if len(self._open) == 1 and elements - missing < len(self._kept):
+            return start
+        position, end_of_data = start, len(data)
+        while missing > 1 and position < end_of_data and data[position] == _BULK:
+            end = data.find(END, position, position + MAX_HEADER_BYTES)
+            digits = data[position + 1 : end]
+            if end < 0 or not digits.isdigit():
+                break
+            after = end + len(END) + int(digits) + len(END)
+            if after > end_of_data:
+                break
+            position, missing = after, missing - 1
+        self._open[-1][0] = missing
+        return position
+
     def _value(self, data: bytes, start: int) -> tuple[int, bool]:
         """Where reading goes on (the same place: the header is not whole yet), and whether a value ended there."""
         kind = data[start]
-        if kind in _LINES:
+        if kind in LINES:
             self._note(kind, KEPT_BYTES)
             self._in_line = True
-            self._null = self._null or (kind == _NULL and not self._open)
+            self._null = self._null or (kind == NULL and not self._open)
             return start + 1, False
-        if kind not in _STRINGS and kind not in _AGGREGATES:
+        if kind not in STRINGS and kind not in _AGGREGATES:
             raise self._wrong(f"{data[start : start + 1]!r} where a reply should begin", start)
-        end = data.find(b"\n", start, start + _MAX_HEADER_BYTES)
+        end = data.find(b"\n", start, start + MAX_HEADER_BYTES)
         if end < 0:
-            if len(data) - start >= _MAX_HEADER_BYTES:
+            if len(data) - start >= MAX_HEADER_BYTES:
                 raise self._wrong("a length that does not end", start)
             return start, False
         if data[start + 1] == _STREAMED:
@@ -287,7 +258,7 @@ class Replies(_Stream):
         if length < 0:
             self._null = self._null or not self._open
             return True
-        if kind in _STRINGS:
+        if kind in STRINGS:
             self._skip = length + 2
             return False
         if not length:
@@ -307,7 +278,7 @@ class Replies(_Stream):
                 self._keep_at, self._wanted = 0, 0 if kind in _AGGREGATES else min(max(length, 0), KEPT_BYTES)
         elif len(self._open) == 1 and self._open[0][2] != _ATTRIBUTE:
             missing, elements, _ = self._open[0]
-            if kind in _ERRORS and len(self._errors) < MAX_NOTED_ERRORS:
+            if kind in ERRORS and len(self._errors) < MAX_NOTED_ERRORS:
                 self._errors.append(elements - missing)
             if elements - missing < 2 and kind not in _AGGREGATES:
                 self._keep_at, self._wanted = elements - missing, min(max(length, 0), KEPT_BYTES)
@@ -338,28 +309,3 @@ class Replies(_Stream):
             if self._open[-1][0] or self._open.pop()[2] == _ATTRIBUTE:
                 return False
         return True
-
-
-def _plain_reply(data: bytes, start: int) -> Reply | None:
-    """The line or string that begins here, if it is whole; None: whatever it is, read it by the byte."""
-    kind = data[start]
-    if data.startswith(_NO_STRING, start):
-        return Reply(kind, True, b"", b"", (), len(_NO_STRING))
-    if kind in _STRINGS:
-        end = data.find(b"\n", start, start + _MAX_HEADER_BYTES)
-        digits = data[start + 1 : end - 1]
-        if end < 0 or not digits.isdigit():
-            return None
-        body, length = end + 1, int(digits)
-        after = body + length + 2
-        if after > len(data):
-            return None
-        first = data[body : body + min(length, KEPT_BYTES)]
-    elif kind in _LINES:
-        end = data.find(b"\n", start)
-        if end < 0:
-            return None
-        after, first = end + 1, data[start + 1 : min(end, start + 1 + KEPT_BYTES)]
-    else:
-        return None
-    return Reply(kind, kind == _NULL, first.rstrip(b"\r"), b"", (), after - start)

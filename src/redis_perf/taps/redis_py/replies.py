@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from redis_perf.wire.resp_frames import KEPT_BYTES
+from redis_perf.wire.resp_values import KEPT_BYTES
 
 _ACKNOWLEDGED = (b"subscribe", b"psubscribe", b"ssubscribe", b"unsubscribe", b"punsubscribe", b"sunsubscribe")
 _PUSHED = (b"message", b"pmessage", b"smessage")

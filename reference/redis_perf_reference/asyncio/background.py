@@ -1,0 +1,61 @@
+"""What asyncio does its own way: work beside the callers, pauses, and things that belong to one event loop.
+
+Written by hand, as is its twin in `sync/`, which has the same names for threads and processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, TypeAlias, TypeVar
+from weakref import WeakKeyDictionary
+
+T = TypeVar("T")
+Loader: TypeAlias = Callable[[], Awaitable[T]]
+"""Called without arguments, returns what is to be cached."""
+
+logger = logging.getLogger("redis_perf_reference")
+sleep = asyncio.sleep
+
+
+class OneEach(Generic[T]):
+    """One value for each event loop: connections and futures belong to the loop they were made in."""
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._values: WeakKeyDictionary[asyncio.AbstractEventLoop, T] = WeakKeyDictionary()
+        self._lock = threading.Lock()
+
+    def here(self) -> T:
+        loop = asyncio.get_running_loop()
+        value = self._values.get(loop)
+        if value is None:
+            with self._lock:
+                value = self._values[loop] = self._make()
+        return value
+
+
+class Background:
+    """Runs work that no caller waits for; what it raises is logged."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[None]] = set()
+
+    def start(self, work: Callable[[], Awaitable[Any]]) -> None:
+        task = asyncio.get_running_loop().create_task(_logged(work))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    def start_unless_running(self, work: Callable[[], Awaitable[Any]]) -> None:
+        """A task whose loop has stopped does not count as running."""
+        if not any(task.get_loop().is_running() and not task.done() for task in tuple(self._running)):
+            self.start(work)
+
+
+async def _logged(work: Callable[[], Awaitable[Any]]) -> None:
+    try:
+        await work()
+    except Exception as error:
+        logger.warning("in the background: %s: %s", type(error).__name__, error)

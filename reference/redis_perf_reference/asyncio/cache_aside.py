@@ -1,0 +1,282 @@
+"""CacheAside: `get_with_cache(key, fetch)` answers from Redis, or calls `fetch` once for all who ask.
+
+| call                       | Redis round trips                                                              |
+|----------------------------|--------------------------------------------------------------------------------|
+| get_with_cache: hit, stale | 1                                                                              |
+| get_with_cache: miss       | 2: read and take the lease, fill                                               |
+| ... others, this process   | 1, then they wait for the loader's value                                       |
+| ... others, elsewhere      | 1, then one of them in each process looks again every 10 to 100 ms             |
+| get, set, delete           | 1                                                                              |
+
+A server that does not know a script yet costs one more, once. Who finds nothing takes the *lease* in the same round
+trip; only its holder may fill the entry, and only if nobody wrote or removed it since. So a slow load never undoes a
+newer write. A lease ends by itself after `lease_seconds`: let it be longer than a load takes.
+
+What `fetch` returns is a hit from then on, be it None, 0, "" or []. Its exceptions go to all who wait for it and free
+the lease. Without Redis values are loaded and handed out, once for all who ask at the same time in this process.
+Whoever waits gets the same object as the loader: treat it as read-only.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+from functools import partial
+from time import monotonic
+from typing import Any, NamedTuple, TypeVar, cast
+
+from redis_perf_reference.asyncio.background import Background, Loader, OneEach, sleep
+from redis_perf_reference.asyncio.client import RedisClient
+from redis_perf_reference.asyncio.flight import GONE, Flights
+from redis_perf_reference.cache_input import checked_key, checked_namespace, checked_ttl
+from redis_perf_reference.codec import Codec, Undecodable, Unencodable
+from redis_perf_reference.leased import MISSING, Leased, Lifetime
+from redis_perf_reference.observer import SILENT, Observer, Operation
+from redis_perf_reference.outcomes import CacheUnavailable
+
+T = TypeVar("T")
+FIRST_LOOK_SECONDS, LAST_LOOK_SECONDS = 0.01, 0.1
+LONGEST_LOAD_MS = 999_999_999
+
+logger = logging.getLogger("redis_perf_reference")
+
+
+class Request(NamedTuple):
+    """One call of get_with_cache. After `until` (monotonic seconds) it waits for nobody."""
+
+    name: str
+    fetch: Loader[Any]
+    lifetime: Lifetime
+    until: float
+
+
+class CacheAside:
+    """Values live for `ttl` seconds, less a random part of it of up to `jitter`, so that they do not expire together.
+
+    `negative_ttl` is for None, where it says that there is nothing. For `stale_while_revalidate` seconds after its time
+    a value is still answered at once while it is loaded in the background; for `stale_if_error` seconds it is answered
+    if loading fails, and nobody tries again for `retry_after_error` seconds. With `early_refresh` above 0 a value is
+    loaded in the background shortly before its time, the earlier the longer that takes (1 is a good choice); who loads
+    in the background is a task, or a thread in the sync twin.
+    """
+
+    def __init__(
+        self,
+        redis: RedisClient,
+        *,
+        prefix: str = "cache",
+        codec: Codec | None = None,
+        ttl: float = 300,
+        negative_ttl: float | None = None,
+        jitter: float = 0.1,
+        stale_while_revalidate: float = 0,
+        stale_if_error: float = 0,
+        retry_after_error: float = 1,
+        early_refresh: float = 0,
+        lease_seconds: float = 10,
+        observer: Observer = SILENT,
+    ) -> None:
+        if not 0 <= jitter < 1 or not 0 <= early_refresh <= 100:
+            raise ValueError(f"{jitter=}, {early_refresh=}: must be from 0 to below 1, and from 0 to 100")
+        self._redis = redis
+        self._prefix = checked_namespace(prefix)
+        self._codec = codec or Codec()
+        self._lifetime = Lifetime.checked(ttl, negative_ttl, jitter, stale_while_revalidate, stale_if_error)
+        self._retry_ms = round(checked_ttl(retry_after_error, "retry_after_error") * 1000)
+        self._early_refresh = early_refresh
+        self._lease_seconds = checked_ttl(lease_seconds, "lease_seconds")
+        self._lease_ms = round(self._lease_seconds * 1000)
+        self._observer = observer
+        self._flights = OneEach(Flights)
+        self._background = Background()
+
+    async def get_with_cache(
+        self, key: str, fetch: Loader[T], ttl: float | None = None, *, negative_ttl: float | None = None
+    ) -> T:
+        """The cached value, or what `fetch()` returns. Raises what it raises, unless a stale value may stand in.
+
+        Raises InvalidKey and InvalidTtl before anything is done, Unencodable for a value that cannot be kept.
+        """
+        lifetime = self._lifetime.but(ttl, negative_ttl)
+        request = Request(self._name(key), fetch, lifetime, monotonic() + self._lease_seconds)
+        return cast("T", await self._answer(request))
+
+    async def get(self, key: str, default: T | None = None) -> Any | T | None:
+        """The cached value if it is not due yet, else the default. Never raises CacheUnavailable."""
+        found = await self._look(self._name(key), b"", 0)
+        fresh = found is not None and found.fresh
+        (self._observer.hit if fresh else self._observer.miss)()
+        return found.value if found is not None and fresh else default
+
+    async def set(self, key: str, value: object, ttl: float | None = None) -> None:
+        """Writes a value; loads under way will not replace it.
+
+        Raises Unencodable, and CacheUnavailable if it is not known to be written: the old value may still be there.
+        """
+        name, lifetime = self._name(key), self._lifetime.but(ttl, None)
+        raw = self._encoded(value)
+        self._flights.here().forget(name)
+        started = monotonic()
+        try:
+            await self._redis.run("fill", (name,), "", lifetime.fresh_ms(value), lifetime.stale_ms, 0, raw)
+        except CacheUnavailable:
+            self._observer.error("unavailable")
+            raise
+        finally:
+            self._took("write", started)
+
+    async def delete(self, *keys: str) -> int:
+        """Removes values, and says how many entries there were; loads under way will not bring them back.
+
+        Raises CacheUnavailable if they are not known to be gone: they may still be answered until they expire.
+        """
+        names = [self._name(key) for key in keys]
+        for name in names:
+            self._flights.here().forget(name)
+        started = monotonic()
+        try:
+            return await self._redis.delete(*names)
+        except CacheUnavailable:
+            self._observer.error("unavailable")
+            raise
+        finally:
+            self._took("delete", started)
+
+    def _name(self, key: str) -> str:
+        return f"{self._prefix}:{checked_key(key)}"
+
+    async def _answer(self, request: Request) -> Any:
+        waited = False
+        while True:
+            token, found = await self._read(request)
+            if found is not None and found.usable(request.lifetime):
+                (self._observer.hit if found.left_ms > 0 else self._observer.stale)()
+                if found.holder == token:
+                    self._background.start(partial(self._lead, request, token))
+                return found.value
+            if not waited:
+                self._observer.miss()
+            value = await self._missed(request, token, found)
+            if value is not GONE:
+                return value
+            waited = True
+
+    async def _read(self, request: Request) -> tuple[bytes, Leased | None]:
+        """Looks, and takes the lease if a load is due. Others in this process find the token before Redis has it."""
+        flights, leads = self._flights.here(), False
+        token = flights.announce()
+        try:
+            found = await self._look(request.name, token, self._lease_ms)
+            leads = found is not None and found.holder == token
+        except BaseException:  # cancelled, with the lease perhaps in hand
+            self._background.start(lambda: self._give_back(request.name, token))
+            raise
+        finally:
+            if not leads:
+                flights.withdraw(token)
+        return token, found
+
+    async def _missed(self, request: Request, token: bytes, found: Leased | None) -> Any:
+        """The value, from this caller's load or from another's. GONE: look again."""
+        flights = self._flights.here()
+        try:
+            if found is None:  # perhaps the lease was taken and its reply lost: so the load tries to fill
+                return await flights.share(request.name, lambda: self._load(request, token))
+            if found.holder == token:
+                return await self._lead(request, token)
+            if monotonic() < request.until:
+                return await flights.share(found.holder, lambda: self._elsewhere(request, found.holder))
+            return await flights.share(request.name, lambda: self._load(request, None))
+        except Exception as error:
+            if found is None or not found.tolerable(request.lifetime):
+                raise
+            logger.warning("answered with a stale value: %s: %s", type(error).__name__, error)
+            self._observer.stale()
+            return found.value
+
+    async def _lead(self, request: Request, token: bytes) -> Any:
+        return await self._flights.here().lead(token, lambda: self._load(request, token))
+
+    async def _elsewhere(self, request: Request, holder: bytes) -> Any:
+        """Waits for a load in another process."""
+        pause = FIRST_LOOK_SECONDS
+        while monotonic() < request.until:
+            await sleep(pause)
+            pause = min(2 * pause, LAST_LOOK_SECONDS)
+            found = await self._look(request.name, b"", 0)
+            if found is None or found.holder != holder:
+                return found.value if found is not None and found.fresh else GONE
+        return GONE
+
+    async def _load(self, request: Request, token: bytes | None) -> Any:
+        """Calls `fetch`, and fills the entry if there is a token."""
+        started = monotonic()
+        self._observer.load()
+        try:
+            value = await self._fetched(request)
+            raw = self._encoded(value)
+        except BaseException:
+            if token is not None:
+                await self._give_back(request.name, token)
+            raise
+        if token is not None:
+            await self._fill(request, token, value, raw, round((monotonic() - started) * 1000))
+        return value
+
+    async def _fetched(self, request: Request) -> Any:
+        started = monotonic()
+        try:
+            return await request.fetch()
+        except Exception:
+            self._observer.error("load")
+            raise
+        finally:
+            self._took("load", started)
+
+    async def _look(self, name: str, token: bytes, lease_ms: int) -> Leased | None:
+        """None if Redis did not answer. What cannot be read is removed, and looked at once more."""
+        started = monotonic()
+        early = (
+            f"{self._early_refresh * -math.log(1 - random.random()):.6f}" if self._early_refresh and lease_ms else "0"
+        )
+        try:
+            for _ in range(2):
+                holder, left_ms, raw = await self._redis.run("lease", (name,), token, lease_ms, early)
+                try:
+                    return Leased(holder, left_ms, MISSING if raw is None else self._codec.decode(raw))
+                except Undecodable as error:
+                    logger.warning("%s cannot be read, so it is removed: %s", name, error)
+                    self._observer.error("undecodable")
+                    await self._redis.delete(name)
+        except CacheUnavailable:
+            self._observer.error("unavailable")
+        finally:
+            self._took("read", started)
+        return None
+
+    async def _fill(self, request: Request, token: bytes, value: object, raw: bytes, load_ms: int) -> None:
+        started, lifetime = monotonic(), request.lifetime
+        times = lifetime.fresh_ms(value), lifetime.stale_ms, min(load_ms, LONGEST_LOAD_MS)
+        try:
+            await self._redis.run("fill", (request.name,), token, *times, raw)
+        except CacheUnavailable:
+            self._observer.error("unavailable")
+        finally:
+            self._took("fill", started)
+
+    async def _give_back(self, name: str, token: bytes) -> None:
+        try:
+            await self._redis.run("release", (name,), token, self._retry_ms)
+        except CacheUnavailable:
+            self._observer.error("unavailable")
+
+    def _encoded(self, value: object) -> bytes:
+        try:
+            return self._codec.encode(value)
+        except Unencodable:
+            self._observer.error("unencodable")
+            raise
+
+    def _took(self, operation: Operation, started: float) -> None:
+        self._observer.seconds(operation, monotonic() - started)

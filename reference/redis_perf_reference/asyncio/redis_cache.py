@@ -1,0 +1,174 @@
+"""RedisCache: values shared by all processes, each for its time to live, gone when Redis is.
+
+| call                                        | round trips                                  |
+|---------------------------------------------|----------------------------------------------|
+| get, get_many (with the time left)          | 1, for any number of keys                    |
+| set, set_many, delete                       | 1, for any number of keys, others told       |
+| invalidate_tags, invalidate_pattern, clear  | 1, for any number of values                  |
+| delete_pattern, sweep                       | 1 for each `scan_count` keys on the server   |
+
+Invalidating makes values count no more, and leaves their memory to expire; `delete_pattern` and `sweep` free it and
+say how many they removed. Nothing but this cache's own keys is ever touched. A server that does not know a script yet
+costs one more, once. Values that cannot be read are misses; damaged ones are removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import count
+from secrets import token_hex
+from typing import Any
+
+from redis_perf_reference.asyncio.cache import Cache, Commands
+from redis_perf_reference.asyncio.client import RedisClient
+from redis_perf_reference.breaker import Breaker, ConsecutiveFailures
+from redis_perf_reference.cache_input import checked_key, checked_tags, checked_ttl, encoded
+from redis_perf_reference.cache_keys import CacheKeys, groups_of
+from redis_perf_reference.cache_message import Kind, Message
+from redis_perf_reference.cache_record import Found, found_in
+from redis_perf_reference.cache_stats import RedisStats
+from redis_perf_reference.codec import Codec, Undecodable, UnknownFormat
+from redis_perf_reference.outcomes import CacheUnavailable
+from redis_perf_reference.pattern import Pattern
+
+
+class RedisCache:
+    """The values of `namespace`. All calls raise CacheUnavailable if Redis did not answer, or was not asked.
+
+    `redis` is a RedisClient, or a client of redis-py with short timeouts, then behind `breaker`.
+    """
+
+    def __init__(
+        self,
+        redis: RedisClient | Commands,
+        *,
+        namespace: str = "cache",
+        codec: Codec | None = None,
+        breaker: Breaker | None = None,
+        scan_count: int = 1000,
+    ) -> None:
+        if scan_count < 1:
+            raise ValueError(f"{scan_count=}: must be above 0")
+        self.codec = codec or Codec()
+        self.keys = CacheKeys(namespace)
+        self.origin = token_hex(8)
+        self.available = True
+        self._cache = redis if isinstance(redis, RedisClient) else Cache(redis, breaker or ConsecutiveFailures())
+        self._scan_count = scan_count
+        self._numbers = count()
+        self._hits = self._misses = self._errors = self._undecodable = 0
+
+    async def get(self, key: str, default: Any = None) -> Any:
+        """The value, or `default`; to tell a stored None from nothing, pass a default of your own."""
+        return (await self.get_many([key])).get(key, default)
+
+    async def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
+        """The values of those keys that have one."""
+        return {key: found.value for key, found in (await self.find(keys)).items()}
+
+    async def find(self, keys: Iterable[str]) -> dict[str, Found]:
+        """What `get_many` finds, with the time it has left and its tags."""
+        names = list(dict.fromkeys(map(checked_key, keys)))
+        if not names:
+            return {}
+        try:
+            reply = await self._run("cache_get", map(self.keys.record, names), self.keys.stamps)
+        except BaseException:
+            self._errors += len(names)
+            raise
+        found, damaged = {}, []
+        for key, record, left_ms in zip(names, reply[::2], reply[1::2], strict=True):
+            try:
+                if record is not None and left_ms > 0:
+                    found[key] = found_in(record, left_ms, self.codec)
+            except UnknownFormat:
+                self._undecodable += 1
+            except Undecodable:
+                damaged.append(key)
+        self._hits += len(found)
+        self._misses += len(names) - len(found)
+        self._undecodable += len(damaged)
+        if damaged:
+            await self.delete(*damaged)
+        return found
+
+    async def set(self, key: str, value: object, ttl: float, tags: Iterable[str] = ()) -> None:
+        """Raises InvalidKey, InvalidTtl or Unencodable before anything is sent."""
+        checked_key(key)
+        await self.put({key: self.codec.encode_plain(value)}, checked_ttl(ttl), checked_tags(tags))
+
+    async def set_many(self, values: Mapping[str, object], ttl: float, tags: Iterable[str] = ()) -> None:
+        """All of them or none."""
+        await self.put(encoded(self.codec, values), checked_ttl(ttl), checked_tags(tags))
+
+    async def put(self, plains: Mapping[str, bytes], ttl: float, tags: tuple[str, ...]) -> None:
+        """`set_many`, for arguments that are checked and values that are encoded."""
+        if not plains:
+            return
+        arguments: list[str | bytes | int] = [self.keys.stamps, max(1, round(ttl * 1000))]
+        arguments += [f"{self.origin}{next(self._numbers):x}", *self._told("keys", plains)]
+        for key, plain in plains.items():
+            arguments += [groups_of(key, tags), self.codec.framed(plain)]
+        await self._run("cache_set", map(self.keys.record, plains), *arguments)
+
+    async def delete(self, *keys: str) -> int:
+        """How many of them there were."""
+        names = list(map(checked_key, keys))
+        return await self._unlink(map(self.keys.record, names), self._told("keys", names)) if names else 0
+
+    async def invalidate_tags(self, *tags: str) -> None:
+        """Makes every value that carries one of these tags count no more."""
+        names = checked_tags(tags)
+        if names:
+            await self._unlink(map(self.keys.tag, names), self._told("tags", names))
+
+    async def invalidate_pattern(self, pattern: str) -> None:
+        """Makes every value whose key matches count no more. Takes patterns like `persona:lua:*`.
+
+        Raises PatternRefused for others, which `delete_pattern` may take.
+        """
+        wanted = Pattern(pattern)
+        await self._unlink([self.keys.beginning(wanted)], self._told("pattern", [wanted.text]))
+
+    async def clear(self) -> None:
+        """Makes every value of this namespace count no more."""
+        await self._unlink([self.keys.whole()], self._told("all"))
+
+    async def delete_pattern(self, pattern: str) -> int:
+        """Removes every value whose key matches, and says how many that were. Raises PatternRefused."""
+        wanted = Pattern(pattern)
+        return await self._sweep(self.keys.every(wanted.glob), self._told("pattern", [wanted.text]))
+
+    async def sweep(self) -> int:
+        """Removes every value of this namespace, and says how many that were, also of those invalidated before."""
+        return await self._sweep(self.keys.every("*"), self._told("all"))
+
+    def get_stats(self) -> RedisStats:
+        return RedisStats(self.available, self._hits, self._misses, self._errors, self._undecodable)
+
+    def _told(self, kind: Kind, names: Iterable[str] = ()) -> tuple[str, bytes]:
+        """Channel and message."""
+        return self.keys.channel, Message(self.origin, kind, tuple(names)).encode()
+
+    async def _unlink(self, keys: Iterable[str], told: tuple[str, bytes]) -> int:
+        removed: int = await self._run("cache_unlink", keys, *told)
+        return removed
+
+    async def _sweep(self, glob: str, told: tuple[str, bytes]) -> int:
+        cursor, total = b"0", 0
+        removed: int
+        while True:
+            arguments = (cursor, glob, self._scan_count, *told)
+            cursor, removed = await self._run("cache_sweep", [self.keys.whole()], *arguments)
+            total += removed
+            if cursor == b"0":
+                return total
+
+    async def _run(self, name: str, keys: Iterable[str], *arguments: str | bytes | int) -> Any:
+        try:
+            reply = await self._cache.run(name, tuple(keys), *arguments)
+        except CacheUnavailable:
+            self.available = False
+            raise
+        self.available = True
+        return reply

@@ -1,0 +1,204 @@
+"""TwoTierCache: values in this process before values in Redis, and all processes of one mind.
+
+| call                                        | round trips                             |
+|---------------------------------------------|-----------------------------------------|
+| get, get_many: all in this process          | 0                                       |
+| get, get_many: some in Redis, or nowhere    | 1                                       |
+| set, set_many, delete, others told          | 1                                       |
+| invalidate_tags, invalidate_pattern, clear  | 1, others told                          |
+| delete_pattern                              | 1 for each 1000 keys on the server      |
+
+A value found in Redis is kept here for what is left of its time, at most `local_ttl`. Others' writes and deletions are
+heard on a subscription; while it is not live, everything kept here is forgotten and new copies live at most
+`unheard_ttl` seconds. Redis is an aid: reads go on without it (as misses), writes say so (`Told.skipped`) and hold in
+this process only. Without any Redis (`shared=None`) it is a LocalCache with the same face.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from redis.asyncio import Redis
+
+from redis_perf_reference.asyncio.redis_cache import RedisCache
+from redis_perf_reference.asyncio.subscription import Subscription
+from redis_perf_reference.cache_input import checked_key, checked_tags, checked_ttl, encoded
+from redis_perf_reference.cache_message import Kind, Message, decoded_message
+from redis_perf_reference.cache_outcome import Told
+from redis_perf_reference.cache_stats import TwoTierStats
+from redis_perf_reference.local_cache import LocalCache
+from redis_perf_reference.near_cache import NearCache
+from redis_perf_reference.outcomes import CacheUnavailable
+from redis_perf_reference.pattern import Pattern
+
+_NOTHING: Any = object()
+
+
+class TwoTierCache:
+    """`local` and `shared` belong to it alone. Use it as a context manager, or call `start` and `close`.
+
+    `listen` is a client for the subscription, the one that `shared` uses or another.
+    """
+
+    def __init__(
+        self,
+        shared: RedisCache | None = None,
+        listen: Redis | None = None,
+        *,
+        max_size: int = 1000,
+        max_bytes: int | None = None,
+        local_ttl: float = 3600.0,
+        unheard_ttl: float = 1.0,
+        heartbeat_seconds: float = 5.0,
+    ) -> None:
+        codec = shared.codec if shared else None
+        self._near = NearCache(LocalCache(max_size, max_bytes=max_bytes, codec=codec))
+        self.local = self._near.local
+        self._shared = shared
+        self._local_ttl, self._unheard_ttl = (
+            checked_ttl(local_ttl, "local_ttl"),
+            checked_ttl(unheard_ttl, "unheard_ttl"),
+        )
+        self._subscription: Subscription | None = None
+        if shared is not None and listen is not None:
+            self._subscription = Subscription(
+                listen.pubsub,
+                shared.keys.channel,
+                heard=self._hear,
+                missed=self._missed,
+                heartbeat_seconds=heartbeat_seconds,
+            )
+
+    async def start(self) -> None:
+        if self._subscription is not None:
+            await self._subscription.start()
+
+    async def close(self) -> None:
+        if self._subscription is not None:
+            await self._subscription.close()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def get(self, key: str, default: Any = None) -> Any:
+        """The value, or `default`; to tell a stored None from nothing, pass a default of your own."""
+        value = self.local.get(key, _NOTHING)
+        if value is not _NOTHING:
+            return value
+        return (await self._fetch([key])).get(key, default)
+
+    async def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
+        """The values of those keys that have one."""
+        values, missing = {}, []
+        for key in dict.fromkeys(keys):
+            value = self.local.get(key, _NOTHING)
+            if value is _NOTHING:
+                missing.append(key)
+            else:
+                values[key] = value
+        return values | (await self._fetch(missing) if missing else {})
+
+    async def set(self, key: str, value: object, ttl: float, tags: Iterable[str] = ()) -> Told:
+        """Keeps the value `ttl` seconds, here and in Redis. Raises InvalidKey, InvalidTtl, Unencodable."""
+        checked_key(key)
+        plain = self.local.codec.encode_plain(value)
+        return await self._write({key: plain}, checked_ttl(ttl), checked_tags(tags))
+
+    async def set_many(self, values: Mapping[str, object], ttl: float, tags: Iterable[str] = ()) -> Told:
+        """`set` for many, all or none in Redis."""
+        return await self._write(encoded(self.local.codec, values), checked_ttl(ttl), checked_tags(tags))
+
+    async def delete(self, *keys: str) -> Told:
+        """Deletes here, in Redis and in the other processes."""
+        names = tuple(map(checked_key, keys))
+        with self._near.writing(names):
+            return await self._change("keys", names, lambda shared: shared.delete(*names))
+
+    async def delete_pattern(self, pattern: str) -> Told:
+        """`delete` for all keys that match, counted. Raises PatternRefused."""
+        names = (Pattern(pattern).text,)
+        return await self._change("pattern", names, lambda shared: shared.delete_pattern(pattern))
+
+    async def invalidate_pattern(self, pattern: str) -> Told:
+        """Deletes all keys that match one like `persona:lua:*`; what it was in Redis is not counted."""
+        wanted = Pattern(pattern)
+        if self._shared is not None:
+            self._shared.keys.beginning(wanted)
+        return await self._change("pattern", (wanted.text,), lambda shared: shared.invalidate_pattern(pattern))
+
+    async def invalidate_tags(self, *tags: str) -> Told:
+        """Deletes every value that carries one of these tags; what it was in Redis is not counted."""
+        names = checked_tags(tags)
+        return await self._change("tags", names, lambda shared: shared.invalidate_tags(*names))
+
+    async def clear(self) -> Told:
+        """Deletes every value of this namespace; what it was in Redis is not counted."""
+        return await self._change("all", (), lambda shared: shared.clear())
+
+    def get_stats(self) -> TwoTierStats:
+        shared = self._shared.get_stats() if self._shared is not None else None
+        return TwoTierStats(self.local.get_stats(), shared, self._listening)
+
+    @property
+    def _listening(self) -> bool:
+        return self._subscription is not None and self._subscription.live
+
+    async def _fetch(self, keys: list[str]) -> dict[str, Any]:
+        if self._shared is None:
+            return {}
+        with self._near.reading(keys) as passage:
+            try:
+                found = await self._shared.find(keys)
+            except CacheUnavailable:
+                return {}
+            for key, record in found.items():
+                passage.keep(key, record.plain, record.value, self._local_seconds(record.ttl), record.tags)
+        return {key: record.value for key, record in found.items()}
+
+    async def _write(self, plains: Mapping[str, bytes], ttl: float, tags: tuple[str, ...]) -> Told:
+        skipped = None
+        with self._near.writing(plains) as passage:
+            if self._shared is not None:
+                try:
+                    await self._shared.put(plains, ttl, tags)
+                except CacheUnavailable as reason:
+                    skipped = str(reason)
+            local_ttl = self._local_seconds(ttl) if skipped is None else min(ttl, self._unheard_ttl)
+            for key, plain in plains.items():
+                passage.keep(key, plain, self.local.codec.decode_plain(plain), local_ttl, tags)
+        return Told(len(plains), skipped)
+
+    async def _change(self, kind: Kind, names: tuple[str, ...], change: Callable[[RedisCache], Any]) -> Told:
+        """Here last, whatever came of it: a look-up meanwhile may have brought the old value back."""
+        there, skipped = None, None
+        try:
+            if self._shared is not None:
+                there = await change(self._shared)
+        except CacheUnavailable as reason:
+            skipped = str(reason)
+        finally:
+            count = self._near.heard(Message("", kind, names))
+        return Told(count if there is None else there, skipped)
+
+    def _local_seconds(self, ttl: float) -> float:
+        if self._shared is None or self._listening:
+            return min(ttl, self._local_ttl)
+        return min(ttl, self._local_ttl, self._unheard_ttl)
+
+    def _hear(self, raw: bytes) -> None:
+        message = decoded_message(raw)
+        if message is None:
+            self._missed()
+        elif self._shared is None or message.origin != self._shared.origin:
+            self._near.heard(message)
+
+    def _missed(self) -> None:
+        self._near.heard(Message("", "all"))

@@ -1,0 +1,29 @@
+"""Message: what one process tells the others about keys that changed. Lines of text; keys hold no line breaks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, cast, get_args
+
+Kind = Literal["keys", "tags", "pattern", "all"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """`origin` is who says so, that it need not listen to itself."""
+
+    origin: str
+    kind: Kind
+    names: tuple[str, ...] = ()
+
+    def encode(self) -> bytes:
+        return "\n".join((self.origin, self.kind, *self.names)).encode()
+
+
+def decoded_message(raw: bytes) -> Message | None:
+    """None if these bytes are none of ours; then anything may have changed."""
+    try:
+        origin, kind, *names = raw.decode().split("\n")
+    except ValueError:
+        return None
+    return Message(origin, cast("Kind", kind), tuple(names)) if kind in get_args(Kind) else None

@@ -1,0 +1,28 @@
+"""Found: a record as Redis handed it out."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+from redis_perf_reference.codec import Codec
+
+
+class Found(NamedTuple):
+    """`plain` is the value without header and compression, `ttl` the seconds it had left when Redis answered."""
+
+    value: Any
+    plain: bytes
+    ttl: float
+    tags: tuple[str, ...]
+
+
+def found_in(record: bytes, left_ms: int, codec: Codec) -> Found:
+    """Raises Undecodable."""
+    head, _, raw = record.partition(b"\n")
+    plain, value = codec.read(raw)
+    return Found(value, plain, left_ms / 1000, _tags(head) if b"#" in head else ())
+
+
+def _tags(head: bytes) -> tuple[str, ...]:
+    return tuple(unquote(group[1:].decode()) for group in head.split(b" ")[::2] if group.startswith(b"#"))

@@ -1,0 +1,61 @@
+"""Something that goes on beside the calls: a task of the running loop, or a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+
+class BackgroundTask:
+    """Runs `work` until it returns or `stop` cancels it."""
+
+    def __init__(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+        self._work, self._name = work, name
+        self._task: asyncio.Task[None] | None = None
+        self.ending = False
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._work(), name=self._name)
+
+    async def pause(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    async def stop(self, wake: Callable[[], Awaitable[None]]) -> None:
+        """Cancelling needs no waking."""
+        self.ending = True
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+
+class BackgroundThread:
+    """Runs `work`, which looks at `ending` often, until it returns."""
+
+    def __init__(self, work: Callable[[], None], name: str) -> None:
+        self._work, self._name = work, name
+        self._thread: threading.Thread | None = None
+        self._ending = threading.Event()
+
+    @property
+    def ending(self) -> bool:
+        return self._ending.is_set()
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+        self._thread.start()
+
+    def pause(self, seconds: float) -> None:
+        self._ending.wait(seconds)
+
+    def stop(self, wake: Callable[[], None]) -> None:
+        """`wake` makes work that waits look at `ending`."""
+        self._ending.set()
+        if self._thread is not None:
+            wake()
+            self._thread.join()
+            self._thread = None

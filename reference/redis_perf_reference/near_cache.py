@@ -1,0 +1,73 @@
+"""NearCache: copies of what Redis holds, kept only if nothing overtook them on the way.
+
+Reading Redis takes a while. If the key is written or invalidated meanwhile, the reply may be old, and an old copy kept
+after the invalidation was heard would stay until it expires. So each look-up and each write of a key is announced
+(`reading`, `writing`); whichever is overtaken is not kept. Two writes of this process at once: neither is kept.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from time import monotonic
+
+from redis_perf_reference.cache_message import Message
+from redis_perf_reference.local_cache import LocalCache
+from redis_perf_reference.pattern import Pattern
+
+
+class NearCache:
+    def __init__(self, local: LocalCache) -> None:
+        self.local = local
+        self._lock = threading.Lock()
+        self._under_way: dict[str, object] = {}
+
+    def reading(self, keys: Iterable[str]) -> Passage:
+        return Passage(self, keys)
+
+    def writing(self, keys: Iterable[str]) -> Passage:
+        return Passage(self, keys, writes=True)
+
+    def heard(self, message: Message) -> int:
+        """Deletes what the message is about, and lets nothing under way bring it back. Returns how many keys left."""
+        with self._lock:
+            if message.kind == "keys":
+                return sum(self._forget(key) for key in message.names)
+            self._under_way.clear()  # which of them it concerns would take as long to find out as to read them again
+            if message.kind == "pattern":
+                return sum(self.local.delete_pattern(Pattern(name)) for name in message.names)
+            return self.local.invalidate_tags(*message.names) if message.kind == "tags" else self.local.clear()
+
+    def _forget(self, key: str) -> bool:
+        self._under_way.pop(key, None)
+        return self.local.delete(key)
+
+
+class Passage:
+    """Keys on their way between Redis and here. On leaving, what a write did not keep is deleted."""
+
+    def __init__(self, near: NearCache, keys: Iterable[str], writes: bool = False) -> None:
+        self._near, self._left, self._writes = near, set(keys), writes
+        self._began = monotonic()
+
+    def keep(self, key: str, plain: bytes, value: object, ttl: float, tags: tuple[str, ...]) -> None:
+        """Keeps a value for `ttl` seconds, counted from the beginning of the passage, unless it was overtaken."""
+        near, ttl = self._near, ttl - (monotonic() - self._began)
+        with near._lock:
+            if ttl > 0 and near._under_way.get(key) is self:
+                del near._under_way[key]
+                self._left.discard(key)
+                near.local.keep(key, plain, value, ttl, tags)
+
+    def __enter__(self) -> Passage:
+        with self._near._lock:
+            self._near._under_way.update(dict.fromkeys(self._left, self))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._near._lock:
+            for key in self._left:
+                if self._writes:
+                    self._near._forget(key)
+                elif self._near._under_way.get(key) is self:
+                    del self._near._under_way[key]

@@ -1,0 +1,69 @@
+"""What threads do their own way: work beside the callers, pauses, and things that belong to one process.
+
+Written by hand, as is its twin in `asyncio/`, which has the same names for event loops.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Generic, TypeAlias, TypeVar
+
+T = TypeVar("T")
+Loader: TypeAlias = Callable[[], T]
+"""Called without arguments, returns what is to be cached."""
+
+logger = logging.getLogger("redis_perf_reference")
+sleep = time.sleep
+
+
+class OneEach(Generic[T]):
+    """One value for each process: a forked child has none of its parent's threads, so nobody ends what they began."""
+
+    forks = 0
+    """How many forks lie between this process and the first; asking for the process id would be a system call."""
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._mine: tuple[int, T] = (OneEach.forks, make())
+
+    def here(self) -> T:
+        forks, value = self._mine
+        if forks != OneEach.forks:
+            self._mine = (OneEach.forks, value := self._make())
+        return value
+
+
+def _forked() -> None:
+    OneEach.forks += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+
+
+class Background:
+    """Runs work that no caller waits for, in daemon threads; what it raises is logged."""
+
+    def __init__(self) -> None:
+        self._last: threading.Thread | None = None
+
+    def start(self, work: Callable[[], Any]) -> None:
+        thread = threading.Thread(target=_logged, args=(work,), daemon=True)
+        thread.start()
+        self._last = thread
+
+    def start_unless_running(self, work: Callable[[], Any]) -> None:
+        """A thread that a fork left behind does not count as running. Two callers at once may start two."""
+        if self._last is None or not self._last.is_alive():
+            self.start(work)
+
+
+def _logged(work: Callable[[], Any]) -> None:
+    try:
+        work()
+    except Exception as error:
+        logger.warning("in the background: %s: %s", type(error).__name__, error)

@@ -1,0 +1,121 @@
+"""Both twins of the shared caches behind one face, on a real server. The asyncio twin has a loop that is always on."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+import redis
+
+import redis_perf_reference.asyncio.cache as asyncio_connecting
+import redis_perf_reference.asyncio.client as asyncio_clients
+import redis_perf_reference.asyncio.redis_cache as asyncio_shared
+import redis_perf_reference.asyncio.two_tier_cache as asyncio_two_tier
+import redis_perf_reference.sync.cache as sync_connecting
+import redis_perf_reference.sync.client as sync_clients
+import redis_perf_reference.sync.redis_cache as sync_shared
+import redis_perf_reference.sync.two_tier_cache as sync_two_tier
+
+
+class Loop:
+    """An event loop in a thread of its own."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=self._loop.run_forever)
+        thread.start()
+        stack.callback(self._loop.close)
+        stack.callback(thread.join)
+        stack.callback(self._loop.call_soon_threadsafe, self._loop.stop)
+
+    def finish(self, result: Any) -> Any:
+        """The result itself, or what it comes to if it must be awaited."""
+        return asyncio.run_coroutine_threadsafe(result, self._loop).result() if inspect.isawaitable(result) else result
+
+
+class Face:
+    """Calls an object's methods to the end, whichever twin it is."""
+
+    def __init__(self, target: Any, loop: Loop | None) -> None:
+        self.target, self._loop = target, loop
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.target, name)
+        if self._loop is None or not inspect.ismethod(found):
+            return found
+        loop = self._loop
+        return lambda *args, **options: loop.finish(found(*args, **options))
+
+
+class Caches:
+    """`redis` looks at the server from outside, past everything under test."""
+
+    def __init__(self, twin: str, redis_url: str, stack: ExitStack) -> None:
+        self.redis_url, self._stack = redis_url, stack
+        self.redis = stack.enter_context(redis.Redis.from_url(redis_url))
+        self._loop = Loop(stack) if twin == "asyncio" else None
+        asynchronous = self._loop is not None
+        self._connecting: Any = asyncio_connecting if asynchronous else sync_connecting
+        self._clients: Any = asyncio_clients if asynchronous else sync_clients
+        self._shared: Any = asyncio_shared if asynchronous else sync_shared
+        self._two_tier: Any = asyncio_two_tier if asynchronous else sync_two_tier
+
+    def client(self, url: str = "", **options: Any) -> Any:
+        client = self._connecting.connect_redis(url or self.redis_url, timeout_seconds=2)
+        client.connection_pool.connection_kwargs.update(options)
+        closing = client.aclose if self._loop else client.close
+        self._stack.callback(lambda: self._loop.finish(closing()) if self._loop else closing())
+        return client
+
+    def shared(self, url: str = "", client: dict[str, Any] | None = None, **options: Any) -> Any:
+        """A RedisCache on connections of its own."""
+        return Face(self._shared.RedisCache(self.client(url, **(client or {})), **options), self._loop)
+
+    def redis_client(self, url: str) -> Any:
+        client = Face(self._clients.RedisClient(url), self._loop)
+        self._stack.callback(client.close)
+        return client
+
+    def shared_by(self, client: Any) -> Any:
+        return Face(self._shared.RedisCache(client.target), self._loop)
+
+    def two_tier(self, url: str = "", *, shared: dict[str, Any] | None = None, **options: Any) -> Any:
+        """A TwoTierCache on connections of its own, started: another process, as far as the others can tell."""
+        client = self.client(url)
+        cache = Face(
+            self._two_tier.TwoTierCache(self._shared.RedisCache(client, **(shared or {})), client, **options),
+            self._loop,
+        )
+        self._stack.callback(cache.close)
+        cache.start()
+        return cache
+
+    def alone(self, **options: Any) -> Any:
+        """A TwoTierCache without Redis."""
+        return Face(self._two_tier.TwoTierCache(**options), self._loop)
+
+    @staticmethod
+    def eventually(condition: Callable[[], bool]) -> None:
+        """Waits for what another thread is about to do."""
+        pause = threading.Event()
+        for _ in range(2000):
+            if condition():
+                return
+            pause.wait(0.005)
+        pytest.fail("did not happen within 10 s")
+
+    def held(self, cache: Any, key: str, value: object) -> Any:
+        """Reads until the cache holds a copy of this value: news of earlier writes may still be under way."""
+        self.eventually(lambda: bool(cache.get(key) == value) and cache.local.ttl(key) is not None)
+        return value
+
+
+@pytest.fixture(params=["sync", "asyncio"])
+def caches(request: pytest.FixtureRequest, redis_url: str) -> Iterator[Caches]:
+    with ExitStack() as stack:
+        yield Caches(request.param, redis_url, stack)
