@@ -65,7 +65,7 @@ def test_plain_values_come_back_equal(value: Any, format: Any, above: int) -> No
         (list[Persona | None], [None, Persona("Lua", NOW)]),
         (Price, Price(Decimal("1.10"), UUID(int=7))),
     ],
-    ids=repr,
+    ids=lambda value: getattr(value, "__name__", type(value).__name__),
 )
 def test_a_type_brings_its_values_back_exactly(format: Any, type_: Any, value: Any) -> None:
     codec = Codec(type_, format=format)
