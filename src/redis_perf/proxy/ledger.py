@@ -154,10 +154,8 @@ class Ledger:
     def trace(self, since_ns: int, until_ns: int) -> Trace:
         """Everything that started in the window, in order."""
         self._read_all()
-        trips = [
-            *self._finished,
-            *(trip for tape in self._tapes if tape.log for trip in tape.log.conversation.unfinished()),
-        ]
+        conversations = (tape.log.conversation for tape in self._tapes if tape.log)
+        trips = [*self._finished, *(trip for each in conversations for trip in each.unfinished())]
         inside = [trip for trip in trips if since_ns <= trip.started_ns < until_ns]
         return Trace(
             round_trips=tuple(sorted(inside, key=lambda trip: trip.started_ns)),
