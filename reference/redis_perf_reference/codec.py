@@ -126,7 +126,10 @@ def _compressed(compression: Compression, plain: bytes) -> bytes:
 def _decompressed(raw: bytes, max_bytes: int) -> bytes:
     """At most `max_bytes`: a few bytes of a stranger's must not fill the memory."""
     zstd = raw[0] & 0xF0 == _COMPRESSIONS["zstd"]
-    errors = (zlib.error, *((_zstandard().ZstdError,) if zstd else ()))
+    try:
+        errors = (zlib.error, *((_zstandard().ZstdError,) if zstd else ()))
+    except ModuleNotFoundError as error:
+        raise Undecodable(str(error)) from error
     try:
         decompressor = _zstandard().ZstdDecompressor().decompressobj() if zstd else zlib.decompressobj()
         plain: bytes = decompressor.decompress(raw[1:]) if zstd else decompressor.decompress(raw[1:], max_bytes)

@@ -155,14 +155,22 @@ class TlsEnd(End):
             self._incoming.write_eof()
         data = self._opened()
         if self._outgoing.pending:
-            self._send_sealed()
-            super().watch(reading=bool(self._mask & READ))
+            self._answer_alert()
         if data:
             self._heard = True
             if self._ended:
                 self._loop.wake(monotonic_ns(), self)
             return data
         return self._last() if self._ended else None
+
+    def _answer_alert(self) -> None:
+        """A peer that has gone takes no answer; why it went, which it said before, is what counts."""
+        try:
+            self._send_sealed()
+        except OSError as error:
+            self._ended = self._ended or error
+        else:
+            super().watch(reading=bool(self._mask & READ))
 
     def _opened(self) -> bytes:
         pieces: list[bytes] = []
