@@ -257,8 +257,9 @@ def test_servers_live_in_memory_only_where_it_is_roomy(
 
 
 START_BOTH = """
-import os, sys
+import os, signal, sys
 from redis_perf import servers
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever began these tests may ignore it
 redis, postgres = servers.redis("embedded"), servers.postgres("embedded")
 data = os.path.join(postgres.unix_directory, "data/postmaster.pid")
 print(os.path.dirname(redis.unix_path), postgres.unix_directory, open(data).read().split()[0])
@@ -301,7 +302,7 @@ def test_servers_are_gone_after_their_run_was_killed(
         directories = [Path(redis_directory), Path(postgres_directory)]
         assert running(int(postmaster))
         process.send_signal(death)
-        process.wait()
+        process.wait(timeout=60)
         for directory in directories:
             until(lambda: not directory.exists(), f"{directory} removed")  # noqa: B023
             until(lambda: not processes_of(directory), f"processes of {directory} gone")  # noqa: B023

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import redis
@@ -66,8 +67,7 @@ class Caches:
         self._two_tier: Any = asyncio_two_tier if asynchronous else sync_two_tier
 
     def client(self, url: str = "", **options: Any) -> Any:
-        client = self._connecting.connect_redis(url or self.redis_url, timeout_seconds=2)
-        client.connection_pool.connection_kwargs.update(options)
+        client = self._connecting.connect_redis(f"{url or self.redis_url}?{urlencode(options)}", timeout_seconds=2)
         closing = client.aclose if self._loop else client.close
         self._stack.callback(lambda: self._loop.finish(closing()) if self._loop else closing())
         return client
