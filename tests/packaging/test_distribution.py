@@ -50,7 +50,7 @@ def test_the_core_requires_no_client_library() -> None:
 
 def test_the_extras_are_the_promised_ones() -> None:
     promised = {"redis", "postgres", "asyncpg", "psycopg2", "sqlalchemy", "fake", "embedded"}
-    promised |= {"docker", "benchmark", "hypothesis", "reference", "all"}
+    promised |= {"docker", "tls", "write", "benchmark", "hypothesis", "prometheus", "reference", "all"}
     assert set(metadata("pytest-redisperf").get_all("Provides-Extra") or []) == promised
 
 
