@@ -30,7 +30,7 @@ def alone(nobody_else_listens: None) -> None:
 
 @pytest.fixture(autouse=True)
 def only_this_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("REDISPERF_REDIS", "REDISPERF_POSTGRES", "PYTEST_ADDOPTS"):
+    for name in ("REDISPERF_REDIS", "REDISPERF_POSTGRES", "PYTEST_ADDOPTS", "CI", "BUILD_NUMBER", "GITHUB_ACTIONS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
