@@ -286,7 +286,10 @@ def test_the_fixtures_use_containers_like_any_server(
     redis_image: str,
     postgres_image: str,
     ours: Callable[[], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTEST_PLUGINS", "pytest_redisperf.plugin")
     pytest.importorskip("redis")
     before = ours()
     pytester.makepyfile(SUITE)
