@@ -80,15 +80,15 @@ class Meeting:
 
     def meet_writer(self, connection: Any, writer: Any, *, opened: bool) -> None:
         """`connection` keeps this asyncio stream, or what fakeredis has for one, and has its reader already."""
-        if hasattr(writer, "transport"):
+        if hasattr(getattr(writer, "_socket", None), "put_response"):  # asked first: it may have a transport as well
+            self._meet_fake(connection, writer._socket, writer, opened=opened)
+        elif hasattr(writer, "transport") and hasattr(connection._reader, "feed_data"):
             peer = writer.get_extra_info("peername")
             tls = writer.get_extra_info("ssl_object") is not None
             opening = self._opening(connection, peer, tls=tls) if opened else None
             listener = self._listener(connection, peer, opening, named(writer.get_extra_info("sockname")))
             self.swaps.swap(writer, listener, transports.listening_writer)
             self.swaps.swap(connection._reader, listener, transports.listening_reader)
-        elif hasattr(getattr(writer, "_socket", None), "put_response"):
-            self._meet_fake(connection, writer._socket, writer, opened=opened)
         else:
             self._meet_unknown(connection, writer)
 
