@@ -11,6 +11,7 @@ from __future__ import annotations
 import heapq
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from sys import getsizeof
 from time import monotonic
 from typing import Any
@@ -146,7 +147,7 @@ class LocalCache:
             self._used_bytes -= entry[BYTES]
             self._evicted += 1
         if 8 * len(self._deadlines) > 9 * len(self._entries) + 128:  # most are of entries that left otherwise
-            self._deadlines = [(entry[DEADLINE], key) for key, entry in self._entries.items()]
+            self._deadlines = [(entry[DEADLINE], key) for key, entry in self._all()]
             heapq.heapify(self._deadlines)
 
     def _free_expired(self) -> None:
@@ -167,7 +168,13 @@ class LocalCache:
     def _delete_if(self, unwanted: Callable[[str, Entry], bool]) -> int:
         with self._lock:
             self._free_expired()
-            keys = [key for key, entry in self._entries.items() if unwanted(key, entry)]
+            keys = [key for key, entry in self._all() if unwanted(key, entry)]
             for key in keys:
                 self._take(key)
             return len(keys)
+
+    def _all(self) -> list[tuple[str, Entry]]:
+        """A look-up, which takes no lock, ends cachebox's iterators: so they are emptied in one go."""
+        while True:
+            with suppress(RuntimeError):
+                return list(self._entries.items())
