@@ -26,7 +26,8 @@ from redis_perf.proxy.keeping import LATE_NS
 from redis_perf.proxy.ledger import Ledger
 from redis_perf.proxy.loop import LEAD_NS, Loop
 
-HOLD_NS = 3_000_000
+HOLD_NS = 10_000_000
+"""Longer than a busy machine keeps a client from sending on; only then it counts as it would on a network."""
 LONG_NS = 100_000_000
 """Long beside what a busy machine puts between things done at once: for depth."""
 
