@@ -20,10 +20,10 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from redis_perf.call_path import function, path_of
-from redis_perf.trace import Answer, Operation, Purpose, RoundTrip, Site, Store
+from redis_perf.trace import Answer, Operation, Path, Purpose, RoundTrip, Site, Store, round_trip
 from redis_perf.wire import Caller
 
 Emit: TypeAlias = Callable[[RoundTrip], None]
@@ -51,6 +51,16 @@ class _Wait:
 
     began_ns: int
     ended_ns: int | None = None
+
+
+class Exchanged(NamedTuple):
+    """One operation that is a round trip of its own."""
+
+    answered: tuple[Operation, ...]
+    failed: tuple[Operation, ...]
+    waited: bool
+    arguments: int | None
+    key: int | None
 
 
 class _Trip:
@@ -101,6 +111,8 @@ class Conversation:
         self._debts: deque[tuple[_Trip, _Wait]] = deque()
         self._news = False  # a reply was settled that the client has not looked at
         self._may_depend = True  # the client looked at one since it last sent
+        self._caller: Caller | None = None  # who sent last what was exchanged, and whence
+        self._whence = _whence(None)
         self._apart_ns: int | None = None  # what is sent next is a wait of its own, from then on
 
     def sent(self, at_ns: int, size_bytes: int | None, caller: Caller | None = None) -> None:
@@ -206,35 +218,77 @@ class Conversation:
             self._finish(trip, "in flight") for trip in self._open if since_ns is None or trip.started_ns >= since_ns
         ]
 
+    @property
+    def begins_anew(self) -> bool:
+        """What is sent next opens a round trip of one wait, and nothing is owed."""
+        return self._may_depend and not self._debts and self._apart_ns is None
+
+    def exchanged(
+        self,
+        asked: Exchanged,
+        caller: Caller | None,
+        started_ns: int,
+        ended_ns: int,
+        sent_bytes: int,
+        received_bytes: int,
+        failed: bool,
+    ) -> None:
+        """Work was sent and its reply looked at, and something was sent after that. Only if it `begins_anew`."""
+        if self._open:
+            self._begin_next()
+        if caller is not self._caller:
+            self._caller, self._whence = caller, _whence(caller)
+        site, lane, path = self._whence
+        self._emit(
+            round_trip(
+                self.store, self.connection, asked.failed if failed else asked.answered, started_ns, ended_ns,
+                sent_bytes, received_bytes, site, "work", lane, self.server, self.name, 0, "complete", asked.waited,
+                self.client, (), path, asked.arguments, asked.key,
+            )
+        )  # fmt: skip
+
     def _begin(self, at_ns: int, caller: Caller | None) -> None:
-        if self._open and not self._open[-1].owed:
-            self._emit(self._finish(self._open.pop(), "complete"))
+        self._begin_next()
         self._open.append(_Trip(at_ns, caller))
 
+    def _begin_next(self) -> None:
+        if self._open and not self._open[-1].owed:
+            self._emit(self._finish(self._open.pop(), "complete"))
+
     def _finish(self, trip: _Trip, unanswered: Answer) -> RoundTrip:
-        code, line, lane, calls = trip.caller or (None, 0, None, None)
-        return RoundTrip(
-            store=self.store,
-            connection=self.connection,
-            operations=tuple([_operation(asked.name, asked.shape, asked.failed) for asked in trip.asked]),
-            started_ns=trip.started_ns,
-            ended_ns=trip.ended_ns,
-            sent_bytes=trip.sent_bytes,
-            received_bytes=trip.received_bytes,
-            site=_site(code.co_filename, line, function(code)) if code else None,
-            purpose=trip.purpose or "work",
-            lane=lane,
-            server=self.server,
-            name=self.name,
-            commits=trip.commits,
-            answer=unanswered if trip.owed else "complete" if trip.settled else "none owed",
-            waited=trip.waited,
-            client=self.client,
-            waits=_waits(trip.waits) if len(trip.waits) > 1 else (),
-            path=path_of(code, calls) if code and calls else None,
-            arguments=_together([asked.arguments for asked in trip.asked]),
-            key=_together([asked.key for asked in trip.asked]),
+        site, lane, path = _whence(trip.caller)
+        return round_trip(
+            self.store,
+            self.connection,
+            tuple([_operation(asked.name, asked.shape, asked.failed) for asked in trip.asked]),
+            trip.started_ns,
+            trip.ended_ns,
+            trip.sent_bytes,
+            trip.received_bytes,
+            site,
+            trip.purpose or "work",
+            lane,
+            self.server,
+            self.name,
+            trip.commits,
+            unanswered if trip.owed else "complete" if trip.settled else "none owed",
+            trip.waited,
+            self.client,
+            _waits(trip.waits) if len(trip.waits) > 1 else (),
+            path,
+            _together([asked.arguments for asked in trip.asked]),
+            _together([asked.key for asked in trip.asked]),
         )
+
+
+def _whence(caller: Caller | None) -> tuple[Site | None, str | None, Path | None]:
+    """Site, lane and path."""
+    if caller is None:
+        return None, None, None
+    code, line, lane, calls = caller
+    if code is None:
+        return None, lane, None
+    return _site(code.co_filename, line, function(code)), lane, path_of(code, calls) if calls else None
 
 
 def _waits(waits: list[_Wait]) -> tuple[tuple[int, int], ...]:

@@ -26,7 +26,7 @@ from redis_perf.conversation import Conversation
 from redis_perf.errors import ProtocolError
 from redis_perf.pace import Pace
 from redis_perf.trace import Opened, Problem, RoundTrip, Store, Tapped, Trace
-from redis_perf.wire import CLOSED, Event, Meter
+from redis_perf.wire import CLOSED, SENT, Event, Meter
 
 _Named = TypeVar("_Named", RoundTrip, Opened)
 Tap: TypeAlias = "Callable[[Recorder], AbstractContextManager[None]]"
@@ -49,7 +49,7 @@ class Log:
     """
 
     __slots__ = (
-        "_lock", "_meter", "_reading", "_unread_bytes", "append", "closed", "conversation", "events", "owner",
+        "_lock", "_meter", "_reading", "_skim", "_unread_bytes", "append", "closed", "conversation", "events", "owner",
         "problem", "tap", "unseen_ns",
     )  # fmt: skip
 
@@ -71,6 +71,7 @@ class Log:
         """From when until when (so far) the connection was used without being understood, if there is a problem."""
         self.closed = False
         self._meter = meter
+        self._skim: Callable[[deque[Event]], None] | None = getattr(meter, "skim", None)
         self._lock = lock or threading.RLock()
         self._reading = False
         self._unread_bytes = 0
@@ -107,22 +108,25 @@ class Log:
                 self._reading = False
 
     def _feed_next(self, most: int | None) -> None:
-        feed = self._meter.feed
         while self.events and most != 0:
             most = None if most is None else most - 1
-            event = self.events.popleft()
+            event = self.events[0]
             if event[1] == CLOSED:
                 self.closed = True
             elif self.problem is not None:
                 self.unseen_ns = self.unseen_ns[0], event[0]
             if self.problem is None:
                 try:
-                    feed(*event)
+                    if self._skim is not None and event[1] == SENT and most is None:
+                        self._skim(self.events)
+                    self._meter.feed(*self.events.popleft())
                 except ProtocolError as problem:
                     self.give_up(str(problem), event[0])
                 except Exception as bug:
                     found = f"internal error {bug!r} while reading {event!r:.200}"
                     self.give_up(f"connection {self.conversation.connection}: {found}", event[0])
+            else:
+                self.events.popleft()
 
     def give_up(self, text: str, at_ns: int) -> None:
         """This connection cannot be read from here on; budgets on what it serves fail with this sentence."""

@@ -5,7 +5,8 @@ import pytest
 from redis_perf.conversation import Conversation
 from redis_perf.trace import RoundTrip
 from redis_perf.wire import RECEIVED, SENT
-from redis_perf.wire.resp import RespMeter, _remembered
+from redis_perf.wire.redis_meaning import _remembered
+from redis_perf.wire.resp import RespMeter
 from redis_perf.wire.resp_frames import Commands, Replies
 
 SENT_STREAMS = (

@@ -10,25 +10,22 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
 from redis_perf.conversation import Asked, Conversation
-from redis_perf.shape import redis_shape
-from redis_perf.wire import ARRIVED, CLOSED, LOOKED, RECEIVED, REPLIED, SENT, SETTLED, Caller, redis_commands
+from redis_perf.wire import ARRIVED, CLOSED, LOOKED, RECEIVED, REPLIED, SENT, SETTLED, Caller, Event, redis_commands
+from redis_perf.wire.redis_meaning import meaning
+from redis_perf.wire.resp_exchanges import exchanges
 from redis_perf.wire.resp_frames import Commands, Replies
-from redis_perf.wire.resp_values import KEPT_BYTES, Command, Reply
+from redis_perf.wire.resp_values import ONLY_RESP3, Command, Reply
 from redis_perf.wire.settled import Settled
 
 _ARRAY, _PUSH, _LINE = b"*"[0], b">"[0], b"+"[0]
-_ONLY_RESP3: Final = frozenset(b">%~_,#(=!")
 _MESSAGES: Final = frozenset({b"message", b"pmessage", b"smessage"})
 _SUBSCRIBED: Final = frozenset({b"subscribe", b"psubscribe", b"ssubscribe"})
 _KIND_OF: Final = {b"unsubscribe": b"subscribe", b"punsubscribe": b"psubscribe", b"sunsubscribe": b"ssubscribe"}
 _ACKNOWLEDGEMENTS: Final = _SUBSCRIBED | _KIND_OF.keys()
 _SUBSCRIPTIONS: Final = redis_commands.SUBSCRIBE | redis_commands.UNSUBSCRIBE
-_REMEMBERED_ARGUMENTS: Final = 8
-"""Commands of more are read anew each time, so that what is remembered of the others stays small."""
 MAX_CHANNELS: Final = 65_536
 """How many subscriptions of a kind are remembered by name."""
 
@@ -69,6 +66,13 @@ class _State:
     def subscribes(self) -> bool:
         return any(self.subscribed.values())
 
+    @property
+    def settled(self) -> bool:
+        """Nothing is owed or half read, and what is sent next means what it says."""
+        unsettled = self.unused or self.due or self.queueing is not None or self.silent or self.skips or self.monitors
+        halves = self.commands.unfinished or self.replies.unfinished
+        return self.worked and not (unsettled or halves or self.waiting or self.subscribes)
+
 
 class RespMeter:
     """Reads one Redis connection's bytes. `startup`: they are seen from the connection's first one on."""
@@ -100,6 +104,14 @@ class RespMeter:
             self._conversation.closed(at_ns)
             self._state = self._fresh(worked=False)
 
+    def skim(self, events: deque[Event]) -> None:
+        """Take from the front of the log what is quick to read; `feed` is for the rest."""
+        state = self._state
+        if state.settled and self._conversation.begins_anew:
+            sent_bytes, received_bytes = exchanges(events, self._conversation, resp3=state.speaks_resp3)
+            state.commands.passed(sent_bytes)
+            state.replies.passed(received_bytes)
+
     def _sent(self, at_ns: int, data: bytes, caller: Caller | None) -> None:
         self._state.waiting = False
         left, unfinished = len(data), self._state.commands.unfinished
@@ -119,7 +131,7 @@ class RespMeter:
 
     def _command(self, command: Command) -> None:
         state, argv = self._state, command.argv
-        verb, name, shape, blocks, arguments, key = _meaning(command)
+        verb, name, shape, blocks, arguments, key = meaning(command)
         purpose = redis_commands.purpose(name, first=state.unused, worked=state.worked)
         state.unused = False
         state.worked = state.worked or purpose != "setup"
@@ -180,7 +192,7 @@ class RespMeter:
 
     def _replied(self, at_ns: int, reply: Reply) -> None:
         state = self._state
-        state.speaks_resp3 = state.speaks_resp3 or reply.kind in _ONLY_RESP3
+        state.speaks_resp3 = state.speaks_resp3 or reply.kind in ONLY_RESP3
         if reply.kind not in (_PUSH, _ARRAY):  # neither an acknowledgement nor a message
             if state.due and not self._is_unsolicited(reply, is_message=False):
                 self._settle(at_ns, state.due.popleft(), reply)
@@ -239,35 +251,3 @@ class RespMeter:
             for _ in range(due.left):
                 self._conversation.settled(at_ns)
         self._conversation.looked()
-
-
-class _Meaning(NamedTuple):
-    """What a command says by itself, whatever was sent before."""
-
-    verb: bytes
-    name: str
-    shape: str
-    blocks: bool
-    arguments: int | None
-    """The hash of all its arguments, if all of them were kept whole."""
-    key: int | None
-    """That of the first."""
-
-
-def _meaning(command: Command) -> _Meaning:
-    """A command that was sent before is not looked at twice; one that may carry a password is not remembered."""
-    argv, count = command.argv, command.arguments
-    if count > _REMEMBERED_ARGUMENTS or redis_commands.may_have_secrets(argv):
-        return _looked_at(tuple(argv), count)
-    return _remembered(tuple(argv), count)
-
-
-def _looked_at(argv: tuple[bytes, ...], count: int) -> _Meaning:
-    shape = redis_shape(redis_commands.without_secrets(argv))
-    key = hash(argv[1]) if len(argv) > 1 and len(argv[1]) < KEPT_BYTES else None
-    is_whole = count <= len(argv) and max(map(len, argv)) < KEPT_BYTES
-    whole = hash(argv) if is_whole else None
-    return _Meaning(argv[0].upper(), redis_commands.name(argv), shape, redis_commands.blocks(argv), whole, key)
-
-
-_remembered = lru_cache(maxsize=1024)(_looked_at)

@@ -46,6 +46,10 @@ class _Stream:
         self._offset = 0  # of the chunk in hand, its remembered beginning included
         self._skip = 0
 
+    def passed(self, size_bytes: int) -> None:
+        """So much was read by others, all of it whole."""
+        self._offset += size_bytes
+
     def _wrong(self, problem: str, position: int) -> ProtocolError:
         return ProtocolError(problem, connection=self._connection, sender=self._sender, offset=self._offset + position)
 
@@ -176,6 +180,11 @@ class Replies(_Stream):
         self._kept = [b"", b""]
         self._keep_at = 0
         self._errors: list[int] = []
+
+    @property
+    def unfinished(self) -> bool:
+        """A value has begun that is not whole."""
+        return bool(self._rest or self._skip or self._open or self._in_line)
 
     def feed(self, data: bytes) -> Iterator[Reply]:
         """Raises ProtocolError."""

@@ -11,6 +11,7 @@ MAX_HEADER_BYTES: Final = 32
 STRINGS: Final = frozenset(b"$=!")
 LINES: Final = frozenset(b"+-:_#,(")
 ERRORS: Final = frozenset(b"-!")
+ONLY_RESP3: Final = frozenset(b">%~_,#(=!")
 NULL: Final = b"_"[0]
 END: Final = b"\r\n"
 

@@ -1,0 +1,77 @@
+"""Commands that were answered one by one, read at once: most of what clients do.
+
+The same results as `resp` has event by event, several times as fast. What is not one whole command without a meaning
+of its own for the connection (`MULTI`, `SUBSCRIBE`), answered by one whole line or string, is left in the log for
+that. So is the last exchange: what comes later may still be part of it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from redis_perf.conversation import Conversation, Exchanged
+from redis_perf.trace import Operation
+from redis_perf.wire import RECEIVED, SENT, Event, redis_commands
+from redis_perf.wire.redis_meaning import meaning
+from redis_perf.wire.resp_plain import plain_commands
+from redis_perf.wire.resp_values import LINES, MAX_HEADER_BYTES, ONLY_RESP3
+
+_REMEMBERED: Final = 1024
+_REMEMBERED_BYTES: Final = 256
+_STRING, _ERROR = b"$"[0], b"-"[0]
+_NO_STRING: Final = b"$-1\r\n"
+_CHANGES_CONNECTION: Final = frozenset({"MONITOR", "RESET", "CLIENT REPLY", "QUIT"}) | {
+    verb.decode() for verb in redis_commands.SUBSCRIBE | redis_commands.UNSUBSCRIBE
+}
+_known: dict[bytes, Exchanged] = {}
+
+
+def exchanges(events: deque[Event], conversation: Conversation, *, resp3: bool) -> tuple[int, int]:
+    """Take them from the front of the log. How many bytes went and came."""
+    sent_bytes = received_bytes = 0
+    while len(events) > 2:
+        sent_ns, direction, data, caller = events[0]
+        received_ns, looked, reply, _ = events[1]
+        if direction != SENT or looked != RECEIVED or events[2][1] != SENT:
+            break
+        asked = _known.get(data) or _alone(data)
+        failed = _failed(reply, resp3=resp3)
+        if asked is None or failed is None:
+            break
+        conversation.exchanged(asked, caller, sent_ns, received_ns, len(data), len(reply), failed)
+        sent_bytes += len(data)
+        received_bytes += len(reply)
+        events.popleft()
+        events.popleft()
+    return sent_bytes, received_bytes
+
+
+def _alone(data: bytes) -> Exchanged | None:
+    """The one command this is, if it means the same to any connection that is in use. One that may carry a password is
+    not remembered."""
+    commands = plain_commands(data) if len(data) <= _REMEMBERED_BYTES else None
+    if commands is None or len(commands) != 1 or redis_commands.may_have_secrets(commands[0].argv):
+        return None
+    _, name, shape, blocks, arguments, key = meaning(commands[0])
+    if name in _CHANGES_CONNECTION or redis_commands.purpose(name, first=False, worked=True) != "work":
+        return None
+    if len(_known) >= _REMEMBERED:
+        _known.clear()
+    answered, failed = ((Operation(name, shape, failed),) for failed in (False, True))
+    found = _known[data] = Exchanged(answered, failed, blocks, arguments, key)
+    return found
+
+
+def _failed(reply: bytes, *, resp3: bool) -> bool | None:
+    """Whether it is an error; None if it is more or less than one whole line or string."""
+    kind = reply[0] if reply else 0
+    if kind == _STRING:
+        if reply == _NO_STRING:
+            return False
+        end = reply.find(b"\r\n", 1, MAX_HEADER_BYTES)
+        digits = reply[1:end]
+        return False if end > 0 and digits.isdigit() and len(reply) == end + 4 + int(digits) else None
+    if kind not in LINES or reply.find(b"\n") != len(reply) - 1 or (kind in ONLY_RESP3 and not resp3):
+        return None
+    return kind == _ERROR

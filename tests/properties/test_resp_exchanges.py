@@ -1,0 +1,76 @@
+"""A log that is skimmed says what it says event by event."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from redis_perf.conversation import Conversation
+from redis_perf.recorder import Log
+from redis_perf.wire import CLOSED, RECEIVED, SENT, Caller
+from redis_perf.wire.resp import RespMeter
+
+HERE = Caller(compile("pass", "app.py", "exec"), 3, "MainThread")
+WORDS = st.sampled_from([
+    "GET a", "GET a", "GET a", "GET b", "SET a 1", "BLPOP q 0", "INFO", "HELLO 3", "MULTI", "EXEC", "DISCARD", "RESET", "MONITOR",
+    "SUBSCRIBE news", "UNSUBSCRIBE", "CLIENT REPLY OFF", "CLIENT REPLY SKIP", "CLIENT REPLY ON", "AUTH hunter2", "QUIT",
+    "CONFIG SET requirepass hunter2", f"SET long {'x' * 400}",
+])  # fmt: skip
+REPLIES = st.sampled_from([
+    "+OK\r\n", ":1\r\n", "$-1\r\n", "$1\r\nv\r\n", "$3\r\nabc\r\n", "_\r\n", "#t\r\n", "-ERR no\r\n", "+QUEUED\r\n", "$0\r\n\r\n",
+    "*1\r\n$1\r\na\r\n", "*-1\r\n", "+OK\r\n+OK\r\n", "$1\r\nv\r\n$1\r\nw\r\n", "$5\r\nhal", "+hal", "f\r\n", ">2\r\n+a\r\n+b\r\n",
+    "*3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n", "*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$1\r\nm\r\n",
+])  # fmt: skip
+
+
+def command(words):
+    argv = words.split()
+    return b"".join([b"*%d\r\n" % len(argv), *(b"$%d\r\n%s\r\n" % (len(word), word.encode()) for word in argv)])
+
+
+SENDS = st.lists(WORDS, min_size=1, max_size=2).map(lambda all_words: (SENT, b"".join(map(command, all_words))))
+RECEIVES = REPLIES.map(lambda reply: (RECEIVED, reply.encode()))
+EXCHANGES = st.tuples(SENDS, RECEIVES).map(list)
+PIECES = (
+    EXCHANGES | EXCHANGES | SENDS.map(lambda one: [one]) | RECEIVES.map(lambda one: [one]) | st.just([(CLOSED, b"")])
+)
+
+
+class Heard:
+    """What a log comes to if it is read at these events."""
+
+    def __init__(self, events, *, startup, each_alone, stops):
+        self.trips = []
+        conversation = Conversation("redis", 1, self.trips.append, client="127.0.0.1:5")
+        log = Log("tap", conversation, RespMeter(conversation, startup=startup))
+        for at, (direction, data) in enumerate(events):
+            log.append((10 * at, direction, data, HERE if direction == SENT else None))
+            if each_alone:
+                log.read(most=1)
+            elif at in stops:
+                log.read()
+        log.read()
+        self.trips += conversation.unfinished()
+        self.hashes = [(trip.arguments, trip.key) for trip in self.trips]
+        self.problem = log.problem
+
+
+@given(st.lists(PIECES, max_size=12), st.booleans(), st.sets(st.integers(0, 30)))
+def test_skimming_changes_nothing(pieces, startup, stops):
+    events = [event for piece in pieces for event in piece]
+    one_by_one = Heard(events, startup=startup, each_alone=True, stops=())
+    skimmed = Heard(events, startup=startup, each_alone=False, stops=stops)
+    assert (skimmed.trips, skimmed.hashes) == (one_by_one.trips, one_by_one.hashes)
+    assert skimmed.problem == one_by_one.problem
+
+
+def test_a_row_of_exchanges_is_skimmed_but_for_the_last():
+    trips = []
+    conversation = Conversation("redis", 1, trips.append)
+    log = Log("tap", conversation, RespMeter(conversation, startup=False))
+    meter, fed = log._meter, []
+    meter.feed, feed = lambda *event: fed.append(event[0]) or feed(*event), meter.feed
+    for at in range(10):
+        log.append((20 * at, SENT, command("GET a"), None))
+        log.append((20 * at + 10, RECEIVED, b"$1\r\nv\r\n", None))
+    log.read()
+    assert fed == [180, 190]
+    assert [trip.started_ns for trip in [*trips, *conversation.unfinished()]] == [20 * at for at in range(10)]
