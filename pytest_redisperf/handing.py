@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator
-from dataclasses import astuple
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -32,7 +31,7 @@ class Sent(NamedTuple):
 
     def plain(self) -> str:
         """As ASCII text: what travels between processes cannot hold half a character, and a trace can."""
-        meant = [[each.shape, *astuple(each.site)] for each in self.meant]
+        meant = [[each.shape, *each.site] for each in self.meant]
         return json.dumps([packed(self.trace), self.windows, self.verdict, meant], separators=(",", ":"))
 
     @classmethod

@@ -66,13 +66,14 @@ class Phase(TypedDict):
 def phase_of(trace: Trace) -> Phase:
     numbers = tallies(trace)
     found = wastes(trace) if trace.round_trips else ()
+    names = [trip.name for trip in trace.charged if trip.name and trip.answer == "complete"]
     return Phase(
         redis=_spent(numbers.redis),
         postgres=_spent(numbers.postgres),
         depth=numbers.depth,
         children=trace.children,
         problems=list(trace.problems),
-        named=dict(Counter(trip.name for trip in trace.charged if trip.name and trip.answer == "complete")),
+        named=dict(Counter(names)) if names else {},
         repeats=[],
         ignored=0,
         ignores=[],

@@ -246,17 +246,22 @@ class Recorder:
             for log in self._logs:
                 trips.extend(log.conversation.unfinished(since_ns))
             inside = [trip for trip in trips if since_ns <= trip.started_ns < until_ns]
-            seen = Counter([self._tap_of.get(trip.connection) for trip in inside if trip.answer == "complete"])
             inside.sort(key=_started_ns)
             return Trace(
                 round_trips=tuple(inside),
-                opened=tuple(opened for opened in self._opened if since_ns <= opened.at_ns < until_ns),
-                children=sum(since_ns <= at_ns < until_ns for at_ns in self._children),
-                taps=tuple(
-                    replace(tap, seen=seen[tap.name]) if tap.name in seen else tap for tap in self._taps.values()
-                ),
+                opened=tuple([opened for opened in self._opened if since_ns <= opened.at_ns < until_ns]),
+                children=sum([since_ns <= at_ns < until_ns for at_ns in self._children]),
+                taps=self._seen(inside),
                 problems=tuple(self._problems(since_ns, until_ns)),
             )
+
+    def _seen(self, trips: list[RoundTrip]) -> tuple[Tapped, ...]:
+        """The taps, those that saw any of these with how many."""
+        by_connection = Counter([trip.connection for trip in trips if trip.answer == "complete"])
+        seen: Counter[str | None] = Counter()
+        for connection, number in by_connection.items():
+            seen[self._tap_of.get(connection)] += number
+        return tuple([replace(tap, seen=seen[tap.name]) if tap.name in seen else tap for tap in self._taps.values()])
 
     def _problems(self, since_ns: int, until_ns: int) -> Iterator[Problem]:
         """Of the connections that were used in the window without being understood."""

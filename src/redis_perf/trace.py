@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Final, Literal, Self, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, Self, TypeAlias
 
 Store: TypeAlias = Literal["redis", "postgres"]
 Purpose: TypeAlias = Literal["setup", "transaction", "work"]
@@ -22,8 +22,7 @@ NETWORK_STEPS = frozenset({"CONNECT", "TLS"})
 EVERY_PURPOSE: frozenset[Purpose] = frozenset({"setup", "transaction", "work"})
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(NamedTuple):
     """The user's own line that spent a round trip."""
 
     file: str
@@ -46,8 +45,7 @@ class Path:
     through: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(NamedTuple):
     """One Redis command or one Postgres statement as it was executed.
 
     `name` is the command or the statement's verb (`"GET"`, `"INSERT"`), `shape` the kind of question it is

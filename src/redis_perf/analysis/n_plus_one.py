@@ -16,10 +16,11 @@ import re
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import attrgetter
 from typing import Final
 
 from redis_perf.analysis.fix import MULTI_KEY, fix
-from redis_perf.trace import RoundTrip, Site, Store, Trace
+from redis_perf.trace import Operation, RoundTrip, Site, Store, Trace
 
 THRESHOLD: Final = 3
 ANY_FIX: Final = "one statement over all of them, as unnest($1),"
@@ -43,6 +44,9 @@ _READS: Final = frozenset({"SELECT"})
 _IS_BATCH: Final = re.compile(r"= (?:ANY|ALL)\(| IN \(\.\.\.\)|\bunnest\(", re.IGNORECASE)
 _IS_PAGE: Final = re.compile(r"\bOFFSET\b|[<>]=? \?.*\bORDER BY\b.*\b(?:LIMIT|FETCH FIRST)\b", re.IGNORECASE)
 _IS_CONTROL: Final = re.compile(r"\b(?:pg_\w+|set_config|current_setting)\(", re.IGNORECASE)
+
+
+_times_ns = attrgetter("started_ns", "ended_ns")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,30 +92,25 @@ def n_plus_one(trace: Trace, threshold: int = THRESHOLD) -> list[Suspect]:
 
 def _suspicious(trip: RoundTrip) -> bool:
     """Whether it could be asked together with others like it."""
-    if trip.answer != "complete" or trip.purpose != "work" or trip.waited or len(trip.operations) != 1:
+    if trip.answer != "complete" or trip.purpose != "work" or trip.waited:
         return False
-    operation = trip.operations[0]
-    if operation.failed:
-        return False
-    if trip.store == "redis":
-        return operation.name not in _ONE_BY_ONE and not operation.shape.endswith(" ...") and not _is_large(trip)
-    if operation.name not in _STATEMENTS or not _is_single(operation.shape):
-        return False
-    return not _is_page(operation.shape) if operation.name in _READS else not _is_large(trip)
+    most_bytes = _most_bytes(trip.store, trip.operations)
+    return most_bytes is None or (trip.sent_bytes or 0) < most_bytes
 
 
-@lru_cache(maxsize=4096)
-def _is_single(shape: str) -> bool:
-    return not (_IS_BATCH.search(shape) or _IS_CONTROL.search(shape))
-
-
-@lru_cache(maxsize=4096)
-def _is_page(shape: str) -> bool:
-    return _IS_PAGE.search(shape) is not None
-
-
-def _is_large(trip: RoundTrip) -> bool:
-    return (trip.sent_bytes or 0) >= BATCH_BYTES
+@lru_cache(maxsize=512)
+def _most_bytes(store: Store, operations: tuple[Operation, ...]) -> int | None:
+    """From which size on it is no suspect (0: never is one), None: of any size."""
+    if len(operations) != 1 or operations[0].failed:
+        return 0
+    name, shape, _ = operations[0]
+    if store == "redis":
+        return 0 if name in _ONE_BY_ONE or shape.endswith(" ...") else BATCH_BYTES
+    if name not in _STATEMENTS or _IS_BATCH.search(shape) or _IS_CONTROL.search(shape):
+        return 0
+    if name not in _READS:
+        return BATCH_BYTES
+    return 0 if _IS_PAGE.search(shape) else None
 
 
 def _way(trip: RoundTrip) -> Hashable:
@@ -122,7 +121,7 @@ def _way(trip: RoundTrip) -> Hashable:
 def _rows(trips: Sequence[RoundTrip]) -> Iterator[list[RoundTrip]]:
     """Parts in which each was asked after the one before was answered."""
     row: list[RoundTrip] = []
-    for trip in sorted(trips, key=lambda trip: (trip.started_ns, trip.ended_ns)):
+    for trip in sorted(trips, key=_times_ns):
         if row and trip.started_ns < row[-1].ended_ns:
             yield row
             row = []
@@ -133,8 +132,8 @@ def _rows(trips: Sequence[RoundTrip]) -> Iterator[list[RoundTrip]]:
 def _suspects(row: Sequence[RoundTrip], threshold: int) -> Iterator[Suspect]:
     first = row[0]
     operation, site = first.operations[0], first.site
-    different = _different(trip.arguments for trip in row)
-    keys = _different(trip.key for trip in row)
+    different = _different([trip.arguments for trip in row])
+    keys = _different([trip.key for trip in row])
     asked = keys if operation.name in _BY_KEY and keys is not None else different
     through = None if first.path is None else first.path.through
     same_key = None if keys is None else keys == 1 if keys in (1, len(row)) else None

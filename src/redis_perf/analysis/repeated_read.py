@@ -10,10 +10,12 @@ import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
+from operator import attrgetter
 from typing import Final
 
-from redis_perf.trace import RoundTrip
+from redis_perf.trace import Operation, RoundTrip, Store
 
+_started_ns = attrgetter("started_ns")
 POLL_NS: Final = 1_000_000
 """Whoever asks the same from the same place with such pauses in between waits for something."""
 
@@ -33,12 +35,16 @@ _CHANGES: Final = re.compile(
 
 def repeated_reads(trips: Iterable[RoundTrip]) -> list[tuple[RoundTrip, ...]]:
     """Groups of the same read, the first of each included; the largest group first."""
+    ordered = sorted(trips, key=_started_ns)
+    arguments = [trip.arguments for trip in ordered if trip.arguments is not None]
+    if len(set(arguments)) == len(arguments):
+        return []
     servers: dict[Hashable, dict[Hashable, list[RoundTrip]]] = {}
     found: list[tuple[RoundTrip, ...]] = []
-    for trip in sorted(trips, key=lambda trip: trip.started_ns):
+    for trip in ordered:
         asked = servers.setdefault((trip.store, trip.server, trip.name), {})  # since the last write
         if _reads(trip):
-            what = trip.operations[0].shape, len(trip.operations), trip.arguments, trip.lane
+            what = trip.operations, trip.arguments, trip.lane
             asked.setdefault(what, []).append(trip)
         elif _writes(trip):
             found += _again(asked)
@@ -49,14 +55,18 @@ def repeated_reads(trips: Iterable[RoundTrip]) -> list[tuple[RoundTrip, ...]]:
 
 
 def _reads(trip: RoundTrip) -> bool:
-    if trip.arguments is None or not trip.operations or trip.waited:
+    return trip.arguments is not None and not trip.waited and _only_read(trip.store, trip.operations)
+
+
+@lru_cache(maxsize=512)
+def _only_read(store: Store, operations: tuple[Operation, ...]) -> bool:
+    if not operations or any(each.failed for each in operations):
         return False
-    if trip.store == "redis":
-        return all(each.name in _READS and not each.failed for each in trip.operations)
-    return all(each.name == "SELECT" and not each.failed and _is_steady(each.shape) for each in trip.operations)
+    if store == "redis":
+        return all(each.name in _READS for each in operations)
+    return all(each.name == "SELECT" and _is_steady(each.shape) for each in operations)
 
 
-@lru_cache(maxsize=4096)
 def _is_steady(shape: str) -> bool:
     """Answers the same as long as nothing is written."""
     return " FROM " in shape and not _CHANGES.search(shape)

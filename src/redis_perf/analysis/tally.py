@@ -48,23 +48,18 @@ class Tallies:
 
 
 NOTHING: Final = Tallies()
+_NONE: Final = Tally()
 
 
 def tallies(trace: Trace) -> Tallies:
     """Every number in one pass."""
     if not trace.round_trips and not trace.opened:
         return NOTHING
-    counts: dict[Store, _Count] = {"redis": _Count(), "postgres": _Count()}
-    charged = trace.purposes
-    for trip in trace.round_trips:
-        counts[trip.store].add(trip, charged=trip.purpose in charged)
-    for opened in trace.opened:
-        counts[opened.store].connections += 1
-    redis, postgres = (counts[store] for store in STORES)
-    of_redis, of_postgres = redis.tally(), postgres.tally()
-    both = redis.intervals and postgres.intervals
-    depth = depth_of([*redis.intervals, *postgres.intervals]) if both else of_redis.depth + of_postgres.depth
-    return Tallies(redis=of_redis, postgres=of_postgres, depth=depth)
+    counts = {store: _Count(trace, store) for store in STORES}
+    redis, postgres = (counts[store].tally() for store in STORES)
+    both = counts["redis"].intervals and counts["postgres"].intervals
+    depth = depth_of(counts["redis"].intervals + counts["postgres"].intervals) if both else redis.depth + postgres.depth
+    return Tallies(redis=redis, postgres=postgres, depth=depth)
 
 
 def total(each: Iterable[Tallies]) -> Tallies:
@@ -88,50 +83,40 @@ def depth_of(intervals: list[tuple[int, int]]) -> int:
 
 
 class _Count:
-    __slots__ = (
-        "commits", "connections", "intervals", "lost", "operations", "received_bytes", "round_trips", "sent_bytes",
-        "setup",
-    )  # fmt: skip
+    """One store's share of a trace."""
 
-    def __init__(self) -> None:
-        self.round_trips = self.operations = self.commits = self.connections = self.setup = self.lost = 0
-        self.sent_bytes: int | None = 0
-        self.received_bytes: int | None = 0
-        self.intervals: list[tuple[int, int]] = []
-
-    def add(self, trip: RoundTrip, *, charged: bool) -> None:
-        complete = trip.answer == "complete"
-        if not complete:
-            self.lost += trip.answer == "lost"
-        elif trip.purpose == "setup":
-            self.setup += 1
-        if not charged:
-            return
-        if complete:
-            self.round_trips += 1
-            if trip.waits:
-                self.intervals.extend(trip.waits)
-            else:
-                self.intervals.append((trip.started_ns, trip.ended_ns))
-        for operation in trip.operations:
-            if operation.name not in NETWORK_STEPS:
-                self.operations += 1
-        self.commits += trip.commits
-        self.sent_bytes = _plus(self.sent_bytes, trip.sent_bytes)
-        self.received_bytes = _plus(self.received_bytes, trip.received_bytes)
+    def __init__(self, trace: Trace, store: Store) -> None:
+        self.every = [trip for trip in trace.round_trips if trip.store == store]
+        self.charged = [trip for trip in self.every if trip.purpose in trace.purposes]
+        self.complete = [trip for trip in self.charged if trip.answer == "complete"]
+        self.connections = sum(opened.store == store for opened in trace.opened)
+        self.intervals = [(trip.started_ns, trip.ended_ns) for trip in self.complete]
+        if any([trip.waits for trip in self.complete]):
+            self.intervals = [interval for trip in self.complete for interval in trip.intervals]
 
     def tally(self) -> Tally:
+        if not self.every and not self.connections:
+            return _NONE
         return Tally(
-            round_trips=self.round_trips,
-            operations=self.operations,
-            commits=self.commits,
+            round_trips=len(self.complete),
+            operations=_operations(self.charged),
+            commits=sum([trip.commits for trip in self.charged]),
             connections=self.connections,
             depth=depth_of(self.intervals),
-            setup=self.setup,
-            lost=self.lost,
-            sent_bytes=self.sent_bytes,
-            received_bytes=self.received_bytes,
+            setup=sum([trip.purpose == "setup" and trip.answer == "complete" for trip in self.every]),
+            lost=sum([trip.answer == "lost" for trip in self.every]),
+            sent_bytes=_seen([trip.sent_bytes for trip in self.charged]),
+            received_bytes=_seen([trip.received_bytes for trip in self.charged]),
         )
+
+
+def _operations(trips: list[RoundTrip]) -> int:
+    names = [operation.name for trip in trips for operation in trip.operations]
+    return len(names) - sum(map(names.count, NETWORK_STEPS))
+
+
+def _seen(sizes: list[int | None]) -> int | None:
+    return None if None in sizes else sum(sizes)  # type: ignore[arg-type]
 
 
 def _plus(one: int | None, other: int | None) -> int | None:

@@ -47,12 +47,13 @@ def wasted(trips: Sequence[RoundTrip]) -> list[Waste]:
     if not counted:
         return []
     redis = [trip for trip in counted if trip.store == "redis"]
-    postgres = [trip for trip in counted if trip.store == "postgres"]
+    postgres = [trip for trip in counted if trip.store == "postgres"] if len(redis) < len(counted) else []
+    commands = {operation for operations in {trip.operations for trip in redis} for operation in operations}
     return [
-        *_cold_scripts(redis),
+        *(_cold_scripts(redis) if any(each.shape.startswith(("SCRIPT LOAD", "EVAL ")) for each in commands) else ()),
         *_lonely_transactions(postgres),
         *_prepares(postgres),
-        *_keys(redis),
+        *(_keys(redis) if any(each.name == "KEYS" for each in commands) else ()),
         *_large_replies(counted),
         *_repeated_reads(counted),
     ]
@@ -69,8 +70,6 @@ def _counted(trips: Sequence[RoundTrip]) -> list[RoundTrip]:
 
 def _cold_scripts(trips: Sequence[RoundTrip]) -> Iterator[Waste]:
     """Scripts sent to the server, or found missing there, on the way."""
-    if not any(each.shape.startswith(("SCRIPT LOAD", "EVAL ")) for trip in trips for each in trip.operations):
-        return
     loads = [trip for trip in trips if _all_shapes(trip, "SCRIPT LOAD", "SCRIPT EXISTS")]
     missing = [trip for trip in trips if any(each.failed and each.name == "EVALSHA" for each in trip.operations)]
     trips = (*loads, *missing)
@@ -113,7 +112,7 @@ def _connection(trip: RoundTrip) -> int:
 
 
 def _prepares(trips: Sequence[RoundTrip]) -> Iterator[Waste]:
-    prepares = tuple(trip for trip in trips if not trip.operations)
+    prepares = tuple([trip for trip in trips if not trip.operations])
     if prepares:
         what = "1 round trip" if len(prepares) == 1 else f"{len(prepares)} round trips"
         yield Waste(
@@ -158,7 +157,7 @@ def _with(trips: Sequence[RoundTrip], wanted: Callable[[Operation], bool]) -> tu
 
 def _repeated_reads(trips: Sequence[RoundTrip]) -> Iterator[Waste]:
     groups = repeated_reads(trips)
-    again = tuple(trip for group in groups for trip in group[1:])
+    again = tuple([trip for group in groups for trip in group[1:]])
     if again:
         shape = "; ".join(each.shape for each in groups[0][0].operations[:2])
         others = "" if len(groups) == 1 else f", and {len(groups) - 1} more like it"
@@ -172,7 +171,7 @@ def _repeated_reads(trips: Sequence[RoundTrip]) -> Iterator[Waste]:
 
 
 def _large_replies(trips: Sequence[RoundTrip]) -> Iterator[Waste]:
-    large = tuple(trip for trip in trips if (trip.received_bytes or 0) >= LARGE_BYTES)
+    large = tuple([trip for trip in trips if (trip.received_bytes or 0) >= LARGE_BYTES])
     if large:
         most = max(trip.received_bytes or 0 for trip in large)
         what = "1 reply" if len(large) == 1 else f"{len(large)} replies"
