@@ -25,7 +25,6 @@ from pytest_redisperf.summary import Summary, header
 from pytest_redisperf.suspects import Suspects
 from redis_perf import BudgetExceeded, NothingMeasured, TapError, Trace
 from redis_perf.budget import Budget
-from redis_perf.check import check
 from redis_perf.recording import pace, tapped
 from redis_perf.report.junit import properties
 
@@ -148,6 +147,8 @@ class Metering:
         budget = item.stash.get(BUDGET, self._default)
         if budget is None:
             return None
+        from redis_perf.check import check
+
         try:
             check(
                 trace,

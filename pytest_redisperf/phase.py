@@ -11,7 +11,7 @@ from typing import Literal, TypedDict
 
 from pytest_redisperf.fixture_accounts import FixtureSpending
 from redis_perf import Trace
-from redis_perf.analysis.tally import Tally, tallies
+from redis_perf.analysis.tally import NONE, Tally, tallies
 from redis_perf.analysis.waste import Waste, wastes
 
 Store = Literal["redis", "postgres"]
@@ -64,9 +64,9 @@ class Phase(TypedDict):
 
 
 def phase_of(trace: Trace) -> Phase:
-    numbers = tallies(trace)
-    found = wastes(trace) if trace.round_trips else ()
-    names = [trip.name for trip in trace.charged if trip.name and trip.answer == "complete"]
+    numbers, sent = tallies(trace), bool(trace.round_trips)
+    found = wastes(trace) if sent else ()
+    names = [trip.name for trip in trace.charged if trip.name and trip.answer == "complete"] if sent else []
     return Phase(
         redis=_spent(numbers.redis),
         postgres=_spent(numbers.postgres),
@@ -87,6 +87,9 @@ def _is_told(waste: Waste) -> bool:
     return waste.kind != "connecting"
 
 
+_NOTHING = Spent(round_trips=0, operations=0, setup=0, connections=0, lost=0)
+
+
 def round_trips(phase: Phase) -> int:
     return phase["redis"]["round_trips"] + phase["postgres"]["round_trips"]
 
@@ -96,6 +99,8 @@ def operations(phase: Phase) -> int:
 
 
 def _spent(numbers: Tally) -> Spent:
+    if numbers is NONE:
+        return _NOTHING.copy()
     return Spent(
         round_trips=numbers.round_trips,
         operations=numbers.operations,

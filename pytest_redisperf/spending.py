@@ -11,7 +11,6 @@ import pytest
 from pytest_redisperf.options import Settings
 from redis_perf import Recording, Trace, record
 from redis_perf.budget import Allowance, Budget, Spend
-from redis_perf.check import check
 from redis_perf.limit import Amount, at_most, between, exactly, warm
 
 if TYPE_CHECKING:
@@ -70,6 +69,8 @@ class Spending:
                 raise verdict.with_traceback(None) from None
 
     def _check(self, trace: Trace) -> None:
+        from redis_perf.check import check
+
         check(
             trace,
             self._budget,

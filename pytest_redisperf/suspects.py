@@ -19,7 +19,6 @@ from redis_perf.analysis.ignoring import Ignore
 from redis_perf.analysis.n_plus_one import Suspect, n_plus_one
 from redis_perf.recorder import now_ns
 from redis_perf.report.lines import cut, place
-from redis_perf.report.suspect import suspects_text
 from redis_perf.report.units import count, duration
 from redis_perf.suite import Meant
 from redis_perf.trace import Trace
@@ -126,6 +125,8 @@ class Suspects:
         item.stash[FOUND] = []
         if not self._fails or not found:
             return None
+        from redis_perf.report.suspect import suspects_text
+
         return suspects_text(found, networks_ns=self._networks_ns, root=self._root)
 
 

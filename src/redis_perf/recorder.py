@@ -257,6 +257,8 @@ class Recorder:
 
     def _seen(self, trips: list[RoundTrip]) -> tuple[Tapped, ...]:
         """The taps, those that saw any of these with how many."""
+        if not trips:
+            return tuple(self._taps.values())
         by_connection = Counter([trip.connection for trip in trips if trip.answer == "complete"])
         seen: Counter[str | None] = Counter()
         for connection, number in by_connection.items():

@@ -39,12 +39,18 @@ class Reporting:
         return self._analysed
 
     def pieces(self, form: str) -> Iterator[str]:
-        """The report in pieces; each format's code is loaded when it is asked for."""
+        """The report in pieces. Raises ValueError for a form that is none of FORMATS."""
+        pieces = self._pieces(form)
+        with uncollected():
+            yield from pieces
+
+    def _pieces(self, form: str) -> Iterator[str]:
+        """Each format's code is loaded when it is asked for."""
         match form:
             case "html":
                 from redis_perf.report.html import html
 
-                return html(self.suite, baseline=self._baseline)
+                return html(self.suite, baseline=self._baseline, analysed=self.analysed)
             case "json":
                 from redis_perf.report.suite_json import summary
 

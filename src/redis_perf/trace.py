@@ -30,8 +30,7 @@ class Site(NamedTuple):
     function: str
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
+class Path(NamedTuple):
     """By which calls the running code had come to a site: the user's lines above it, the nearest first.
 
     `key` is the same for the same way and no other (two calls on one line are two ways), within one trace. `loop` is
@@ -343,7 +342,8 @@ class Trace:
     @property
     def charged(self) -> tuple[RoundTrip, ...]:
         """The round trips of the purposes this trace is looked at for."""
-        return tuple(trip for trip in self.round_trips if trip.purpose in self.purposes)
+        purposes = self.purposes
+        return tuple([trip for trip in self.round_trips if trip.purpose in purposes])
 
     @property
     def depth(self) -> int:

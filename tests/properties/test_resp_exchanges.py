@@ -9,16 +9,56 @@ from redis_perf.wire import CLOSED, RECEIVED, SENT, Caller
 from redis_perf.wire.resp import RespMeter
 
 HERE = Caller(compile("pass", "app.py", "exec"), 3, "MainThread")
-WORDS = st.sampled_from([
-    "GET a", "GET a", "GET a", "GET b", "SET a 1", "BLPOP q 0", "INFO", "HELLO 3", "MULTI", "EXEC", "DISCARD", "RESET", "MONITOR",
-    "SUBSCRIBE news", "UNSUBSCRIBE", "CLIENT REPLY OFF", "CLIENT REPLY SKIP", "CLIENT REPLY ON", "AUTH hunter2", "QUIT",
-    "CONFIG SET requirepass hunter2", f"SET long {'x' * 400}",
-])  # fmt: skip
-REPLIES = st.sampled_from([
-    "+OK\r\n", ":1\r\n", "$-1\r\n", "$1\r\nv\r\n", "$3\r\nabc\r\n", "_\r\n", "#t\r\n", "-ERR no\r\n", "+QUEUED\r\n", "$0\r\n\r\n",
-    "*1\r\n$1\r\na\r\n", "*-1\r\n", "+OK\r\n+OK\r\n", "$1\r\nv\r\n$1\r\nw\r\n", "$5\r\nhal", "+hal", "f\r\n", ">2\r\n+a\r\n+b\r\n",
-    "*3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n", "*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$1\r\nm\r\n",
-])  # fmt: skip
+WORDS = st.sampled_from(
+    [
+        "GET a",
+        "GET a",
+        "GET a",
+        "GET b",
+        "SET a 1",
+        "BLPOP q 0",
+        "INFO",
+        "HELLO 3",
+        "MULTI",
+        "EXEC",
+        "DISCARD",
+        "RESET",
+        "MONITOR",
+        "SUBSCRIBE news",
+        "UNSUBSCRIBE",
+        "CLIENT REPLY OFF",
+        "CLIENT REPLY SKIP",
+        "CLIENT REPLY ON",
+        "AUTH hunter2",
+        "QUIT",
+        "CONFIG SET requirepass hunter2",
+        f"SET long {'x' * 400}",
+    ]
+)
+REPLIES = st.sampled_from(
+    [
+        "+OK\r\n",
+        ":1\r\n",
+        "$-1\r\n",
+        "$1\r\nv\r\n",
+        "$3\r\nabc\r\n",
+        "_\r\n",
+        "#t\r\n",
+        "-ERR no\r\n",
+        "+QUEUED\r\n",
+        "$0\r\n\r\n",
+        "*1\r\n$1\r\na\r\n",
+        "*-1\r\n",
+        "+OK\r\n+OK\r\n",
+        "$1\r\nv\r\n$1\r\nw\r\n",
+        "$5\r\nhal",
+        "+hal",
+        "f\r\n",
+        ">2\r\n+a\r\n+b\r\n",
+        "*3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n",
+        "*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$1\r\nm\r\n",
+    ]
+)
 
 
 def command(words):

@@ -83,7 +83,7 @@ def test_a_loop_of_gets_with_its_two_lines_its_saving_and_its_fix() -> None:
 
 
 def test_without_a_loop_in_sight_the_calling_line_is_the_second() -> None:
-    (suspect,) = redis("GET user:{}", path=replace(PATH, loop=None))
+    (suspect,) = redis("GET user:{}", path=PATH._replace(loop=None))
     assert suspect.loop == CALL
 
 
@@ -152,7 +152,7 @@ def test_where_keys_were_not_seen_the_fix_is_a_condition() -> None:
     ],
 )
 def test_sql_fixes_by_name(shape: str, through: str | None, fix: str) -> None:
-    assert [suspect.fix for suspect in postgres(shape, path=replace(PATH, through=through))] == [fix]
+    assert [suspect.fix for suspect in postgres(shape, path=PATH._replace(through=through))] == [fix]
 
 
 def test_what_else_the_loop_does_in_between_does_not_matter() -> None:
@@ -173,7 +173,7 @@ def test_where_arguments_were_not_seen_repetition_is_enough() -> None:
 
 
 def test_the_greatest_saving_is_first() -> None:
-    other = replace(PATH, key=2)
+    other = PATH._replace(key=2)
     trips = [trip(at, "GET a:{}") for at in range(3)] + [trip(10 + at, "GET b:{}", path=other) for at in range(5)]
     assert [suspect.saves for suspect in found(*trips)] == [4, 2]
 
@@ -351,7 +351,7 @@ def test_two_are_no_loop() -> None:
 
 
 def test_three_calls_of_one_helper_are_none() -> None:
-    ways = [replace(PATH, key=key, loop=None) for key in range(3)]
+    ways = [PATH._replace(key=key, loop=None) for key in range(3)]
     assert found(*(trip(at, "GET user:{}", path=way) for at, way in enumerate(ways))) == []
 
 

@@ -6,13 +6,13 @@ What is found at one line by many tests is one finding of all of them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 
 from redis_perf.analysis.n_plus_one import THRESHOLD, Suspect, n_plus_one
-from redis_perf.analysis.waste import Kind, wasted
+from redis_perf.analysis.waste import Kind, Waste, wasted
 from redis_perf.suite import Tested
-from redis_perf.trace import RoundTrip, Site, Trace
+from redis_perf.trace import RoundTrip, Site
 
 Rule: TypeAlias = Literal[
     "budget",
@@ -42,7 +42,7 @@ SHAPES_NAMED: Final = 3
 class Finding:
     """`site` None: no line is known, so it is the test's own. `loop` is the line that runs again and again, where it is
     another one. `about` is what was asked, which with the rule and the function tells one finding from another when
-    lines have moved. `saves` counts round trips, in the dearest test."""
+    lines have moved. `saves` counts round trips, and `trips` are those it is about, in the dearest test."""
 
     rule: Rule
     text: str
@@ -51,6 +51,7 @@ class Finding:
     loop: Site | None = None
     about: str = ""
     saves: int = 0
+    trips: tuple[RoundTrip, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def test(self) -> Tested:
@@ -73,21 +74,21 @@ def findings_of(tested: Tested, threshold: int = THRESHOLD) -> Iterator[Finding]
         yield Finding(rule="budget", text=tested.verdict, tests=(tested,), about=tested.nodeid)
     call = tested.call
     if call.round_trips:
-        for finding in (*map(_suspected, suspects(tested, threshold)), *_waste(call)):
-            yield replace(finding, tests=(tested,))
+        yield from (_suspected(tested, suspect) for suspect in suspects(tested, threshold))
+        yield from (_wasted(tested, waste) for waste in wasted(call.charged))
 
 
-def _waste(trace: Trace) -> Iterator[Finding]:
-    """Connections opened by a test are left out: most tests open their own."""
-    for each in wasted(trace.charged):
-        yield Finding(
-            rule=_RULES[each.kind],
-            text=each.text,
-            tests=(),
-            site=next((trip.site for trip in each.trips if trip.site), None),
-            about=_asked(each.trips),
-            saves=each.saves,
-        )
+def _wasted(tested: Tested, waste: Waste) -> Finding:
+    """Connections opened by a test are no finding: most tests open their own."""
+    return Finding(
+        rule=_RULES[waste.kind],
+        text=waste.text,
+        tests=(tested,),
+        site=next((trip.site for trip in waste.trips if trip.site), None),
+        about=_asked(waste.trips),
+        saves=waste.saves,
+        trips=waste.trips,
+    )
 
 
 def suspects(tested: Tested, threshold: int) -> Iterator[Suspect]:
@@ -98,22 +99,24 @@ def suspects(tested: Tested, threshold: int) -> Iterator[Suspect]:
     yield from (each for each in n_plus_one(tested.call, threshold) if (each.shape, each.site) not in meant)
 
 
-def _suspected(suspect: Suspect) -> Finding:
+def _suspected(tested: Tested, suspect: Suspect) -> Finding:
     several = suspect.different is not None and suspect.different < len(suspect.trips)
     different = f" with {suspect.different} different arguments" if several else ""
     return Finding(
         rule="n-plus-one",
         text=f"{len(suspect.trips)} x {suspect.shape}{different}: {suspect.fix} would be 1 round trip",
-        tests=(),
+        tests=(tested,),
         site=suspect.site,
         loop=suspect.loop,
         about=suspect.shape,
         saves=suspect.saves,
+        trips=suspect.trips,
     )
 
 
 def _asked(trips: Iterable[RoundTrip]) -> str:
-    shapes = dict.fromkeys(operation.shape for trip in trips for operation in trip.operations)
+    asked = dict.fromkeys([trip.operations for trip in trips])
+    shapes = dict.fromkeys(operation.shape for operations in asked for operation in operations)
     return "; ".join(list(shapes)[:SHAPES_NAMED])
 
 

@@ -47,6 +47,9 @@ _IS_CONTROL: Final = re.compile(r"\b(?:pg_\w+|set_config|current_setting)\(", re
 
 
 _times_ns = attrgetter("started_ns", "ended_ns")
+_way = attrgetter(
+    "store", "server", "name", "operations", "site", "path", "lane", "answer", "purpose", "waited"
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,24 +81,21 @@ def n_plus_one(trace: Trace, threshold: int = THRESHOLD) -> list[Suspect]:
         raise ValueError(f"threshold {threshold}: expected 2 or more")
     ways: dict[Hashable, list[RoundTrip]] = {}
     for trip in trace.charged:
-        if trip.site is not None and _suspicious(trip):
-            ways.setdefault(_way(trip), []).append(trip)
+        ways.setdefault(_way(trip), []).append(trip)
     found = [
         suspect
         for trips in ways.values()
-        if len(trips) >= threshold
+        if len(trips) >= threshold and trips[0].site is not None and _may_be_one(trips[0])
         for row in _rows(trips)
         for suspect in _suspects(row, threshold)
     ]
     return sorted(found, key=lambda suspect: (-suspect.saves, suspect.trips[0].started_ns))
 
 
-def _suspicious(trip: RoundTrip) -> bool:
-    """Whether it could be asked together with others like it."""
-    if trip.answer != "complete" or trip.purpose != "work" or trip.waited:
-        return False
-    most_bytes = _most_bytes(trip.store, trip.operations)
-    return most_bytes is None or (trip.sent_bytes or 0) < most_bytes
+def _may_be_one(trip: RoundTrip) -> bool:
+    """Whether those that went this way could be asked together, unless they are too large."""
+    alone = trip.answer == "complete" and trip.purpose == "work" and not trip.waited
+    return alone and _most_bytes(trip.store, trip.operations) != 0
 
 
 @lru_cache(maxsize=512)
@@ -113,20 +113,19 @@ def _most_bytes(store: Store, operations: tuple[Operation, ...]) -> int | None:
     return 0 if _IS_PAGE.search(shape) else None
 
 
-def _way(trip: RoundTrip) -> Hashable:
-    path = None if trip.path is None else trip.path.key
-    return trip.store, trip.server, trip.name, trip.operations[0].shape, trip.site, path, trip.lane
-
-
 def _rows(trips: Sequence[RoundTrip]) -> Iterator[list[RoundTrip]]:
-    """Parts in which each was asked after the one before was answered."""
+    """Parts in which each was asked after the one before was answered; what already is a batch is left out."""
+    most_bytes = _most_bytes(trips[0].store, trips[0].operations)
     row: list[RoundTrip] = []
     for trip in sorted(trips, key=_times_ns):
+        if most_bytes is not None and (trip.sent_bytes or 0) >= most_bytes:
+            continue
         if row and trip.started_ns < row[-1].ended_ns:
             yield row
             row = []
         row.append(trip)
-    yield row
+    if row:
+        yield row
 
 
 def _suspects(row: Sequence[RoundTrip], threshold: int) -> Iterator[Suspect]:

@@ -36,8 +36,8 @@ _CHANGES: Final = re.compile(
 def repeated_reads(trips: Iterable[RoundTrip]) -> list[tuple[RoundTrip, ...]]:
     """Groups of the same read, the first of each included; the largest group first."""
     ordered = sorted(trips, key=_started_ns)
-    arguments = [trip.arguments for trip in ordered if trip.arguments is not None]
-    if len(set(arguments)) == len(arguments):
+    told = [(trip.operations, trip.arguments) for trip in ordered if trip.arguments is not None]
+    if len(set(told)) == len(told):
         return []
     servers: dict[Hashable, dict[Hashable, list[RoundTrip]]] = {}
     found: list[tuple[RoundTrip, ...]] = []

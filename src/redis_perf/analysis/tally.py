@@ -5,8 +5,9 @@ The same numbers as those of `redis_perf.trace.StoreTrace`, which are made one b
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Final
 
 from redis_perf.trace import NETWORK_STEPS, RoundTrip, Store, Trace, longest_chain
@@ -30,12 +31,17 @@ class Tally:
     received_bytes: int | None = 0
 
 
+NONE: Final = Tally()
+NUMBERS: Final = tuple(number.name for number in fields(Tally))
+_OF_TALLY: Final = attrgetter(*NUMBERS)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tallies:
     """Both stores, and the depth across them."""
 
-    redis: Tally = Tally()
-    postgres: Tally = Tally()
+    redis: Tally = NONE
+    postgres: Tally = NONE
     depth: int = 0
 
     @property
@@ -47,8 +53,7 @@ class Tallies:
         return self.redis.operations + self.postgres.operations
 
 
-NOTHING: Final = Tallies()
-_NONE: Final = Tally()
+NOTHING: Final = Tallies(redis=NONE, postgres=NONE)
 
 
 def tallies(trace: Trace) -> Tallies:
@@ -91,12 +96,12 @@ class _Count:
         self.complete = [trip for trip in self.charged if trip.answer == "complete"]
         self.connections = sum(opened.store == store for opened in trace.opened)
         self.intervals = [(trip.started_ns, trip.ended_ns) for trip in self.complete]
-        if any([trip.waits for trip in self.complete]):
+        if any(trip.waits for trip in self.complete):
             self.intervals = [interval for trip in self.complete for interval in trip.intervals]
 
     def tally(self) -> Tally:
         if not self.every and not self.connections:
-            return _NONE
+            return NONE
         return Tally(
             round_trips=len(self.complete),
             operations=_operations(self.charged),
@@ -115,17 +120,11 @@ def _operations(trips: list[RoundTrip]) -> int:
     return len(names) - sum(map(names.count, NETWORK_STEPS))
 
 
-def _seen(sizes: list[int | None]) -> int | None:
+def _seen(sizes: Sequence[int | None]) -> int | None:
     return None if None in sizes else sum(sizes)  # type: ignore[arg-type]
 
 
-def _plus(one: int | None, other: int | None) -> int | None:
-    return None if one is None or other is None else one + other
-
-
 def _sum(tallies: Iterable[Tally]) -> Tally:
-    sums: dict[str, int | None] = {field.name: 0 for field in fields(Tally)}
-    for tally in tallies:
-        for name in sums:
-            sums[name] = _plus(sums[name], getattr(tally, name))
+    columns = zip(*map(_OF_TALLY, tallies), strict=True)
+    sums: dict[str, int | None] = dict(zip(NUMBERS, map(_seen, columns), strict=False))
     return Tally(**sums)  # type: ignore[arg-type]

@@ -22,7 +22,7 @@ from redis_perf.report.records import (
     to_problem,
     to_tapped,
 )
-from redis_perf.trace import Operation, Path, Problem, RoundTrip, Site, Trace
+from redis_perf.trace import Operation, Path, Problem, RoundTrip, Site, Trace, round_trip
 
 Packed: TypeAlias = dict[str, Any]
 
@@ -54,7 +54,7 @@ def unpacked(values: Packed) -> Trace:
     """The trace these values were made of."""
     columns = [_values(name, column) for name, column in values["round_trips"].items()]
     return Trace(
-        round_trips=tuple(RoundTrip(*row) for row in zip(*columns, strict=True)),
+        round_trips=tuple([round_trip(*row) for row in zip(*columns, strict=True)]),
         opened=tuple(to_opened(Attributes(each)) for each in values["opened"]),
         children=values["children"],
         taps=tuple(to_tapped(Attributes(tap)) for tap in values["taps"]),

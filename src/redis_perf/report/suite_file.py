@@ -20,6 +20,7 @@ from redis_perf.report.trip_lines import TripReader, TripWriter, trip_of
 from redis_perf.suite import FixtureSpent, Meant, Outcome, Suite, Tested, When
 from redis_perf.trace import Opened, RoundTrip, Trace
 
+_encoded: Final = json.JSONEncoder(separators=(",", ":")).encode
 FORMAT: Final = "redisperf-suite"
 VERSION: Final = 1
 
@@ -98,7 +99,7 @@ def _sent(trace: Trace, writer: TripWriter) -> Iterator[str]:
 
 
 def _line(attributes: Record) -> str:
-    return json.dumps(attributes, separators=(",", ":")) + "\n"
+    return _encoded(attributes) + "\n"
 
 
 def loads(lines: Iterable[str]) -> Suite:

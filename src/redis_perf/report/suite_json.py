@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
 from importlib.resources import files
 from operator import attrgetter
 from typing import Final, TypeAlias
 
 from redis_perf.analysis.analysed import Analysed
 from redis_perf.analysis.findings import Finding
-from redis_perf.analysis.tally import Tallies, Tally, tallies, total
+from redis_perf.analysis.tally import NUMBERS, Tallies, Tally, tallies, total
 from redis_perf.analysis.waste import connecting
 from redis_perf.report.places import relative
 from redis_perf.suite import WHENS, FixtureSpent, Suite, Tested, When
@@ -25,8 +24,7 @@ Json: TypeAlias = dict[str, object]
 
 FORMAT: Final = "redisperf-summary"
 VERSION: Final = 1
-_NUMBERS: Final = tuple(field.name for field in fields(Tally))
-_OF_TALLY: Final = attrgetter(*_NUMBERS)
+_OF_TALLY: Final = attrgetter(*NUMBERS)
 
 
 def schema() -> Json:
@@ -125,7 +123,7 @@ def _tallies(numbers: Tallies) -> Json:
 
 
 def _tally(numbers: Tally) -> Json:
-    return dict(zip(_NUMBERS, _OF_TALLY(numbers), strict=True))
+    return dict(zip(NUMBERS, _OF_TALLY(numbers), strict=True))
 
 
 def _projections(numbers: Tallies, networks_ns: Sequence[int]) -> list[Json]:

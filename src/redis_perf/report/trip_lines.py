@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from redis_perf.report.attributes import Attributes
 from redis_perf.report.records import from_round_trip, to_round_trip
-from redis_perf.trace import RoundTrip
+from redis_perf.trace import RoundTrip, round_trip
 
 MOST_KEPT: Final = 20_000
 """So many kinds of lines are remembered; then it begins anew."""
@@ -63,13 +63,9 @@ class TripWriter:
 
     def _asked(self, trip: RoundTrip) -> str:
         """Which are the same, numbered in order of appearance: the hashes themselves stay here."""
-        if trip.arguments is None and trip.key is None:
-            return ""
-        known = self._hashes
-        seen = (("arguments", trip.arguments), ("key", trip.key))
-        return "".join(
-            f',"redisperf.{name}":{known.setdefault(value, len(known))}' for name, value in seen if value is not None
-        )
+        known, arguments, key = self._hashes, trip.arguments, trip.key
+        said = "" if arguments is None else f',"redisperf.arguments":{known.setdefault(arguments, len(known))}'
+        return said if key is None else f'{said},"redisperf.key":{known.setdefault(key, len(known))}'
 
 
 def _rest(trip: RoundTrip) -> str:
@@ -104,7 +100,7 @@ class TripReader:
         started, ended, sent, received, arguments, key = [None if each is None else int(each) for each in numbers]
         before, after = values
         every: list[Any] = [*before, started, ended, sent, received, *after, arguments, key]
-        return RoundTrip(*every)
+        return round_trip(*every)
 
     def _learn(self, rest: str, line: str) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """What stands before the numbers among a round trip's fields, and what between them and the last two."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from redis_perf.analysis.analysed import Analysed, seen
 from redis_perf.analysis.baseline import Entry
 from redis_perf.report.html.details import Block
 from redis_perf.report.html.embedded import embedded
@@ -20,17 +21,23 @@ TRIPS_A_BLOCK = 4_000
 TESTS_A_BLOCK = 200
 
 
-def html(suite: Suite, *, baseline: Mapping[str, Entry] | None = None) -> Iterator[str]:
-    """The page. With a baseline, by test id, it also shows what was spent before."""
+def html(
+    suite: Suite, *, baseline: Mapping[str, Entry] | None = None, analysed: Analysed | None = None
+) -> Iterator[str]:
+    """The page. With a baseline, by test id, it also shows what was spent before. Not `analysed` yet, each test is on
+    the way."""
     yield before()
     rows = Rows(suite, baseline)
-    block, number = Block(suite.root, suite.threshold), 0
+    block, number = Block(suite.root), 0
+    looks = analysed.seen if analysed is not None else None
     for tested in suite:
         if block.trips >= TRIPS_A_BLOCK or len(block) >= TESTS_A_BLOCK:
             yield _ended(block, number, rows)
-            block, number = Block(suite.root, suite.threshold), number + 1
+            block, number = Block(suite.root), number + 1
         base = None if baseline is None else baseline.get(tested.nodeid)
-        rows.add(tested, block.add(tested, base), number, len(block) - 1, base)
+        look = seen(tested, suite.threshold) if looks is None else next(looks)
+        block.add(tested, look, base)
+        rows.add(tested, look, number, len(block) - 1, base)
     yield _ended(block, number, rows)
     yield embedded("rows", rows.values())
     yield after()

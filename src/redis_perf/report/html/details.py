@@ -7,14 +7,17 @@ ticks: the start counts from the start of the round trip before, the first from 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from itertools import islice
+from operator import attrgetter
 from typing import Final, NamedTuple, TypeAlias
 
+from redis_perf.analysis.analysed import Seen
 from redis_perf.analysis.baseline import Entry, differences, entry_of, shape_changes
 from redis_perf.analysis.depth import longest_chain
+from redis_perf.analysis.findings import Finding
 from redis_perf.analysis.tally import Tallies, tallies
-from redis_perf.report.html.problems import Problem, problems
+from redis_perf.report.html.kinds import kind_of, problems
 from redis_perf.report.html.sites import plain_site
 from redis_perf.report.html.tables import Table
 from redis_perf.report.secrets import redacted
@@ -43,23 +46,38 @@ class Sort(NamedTuple):
     path: int
 
 
-class Seen(NamedTuple):
-    """What is known of a test once its details are written."""
+_OF_SORT: Final = attrgetter(
+    "store",
+    "purpose",
+    "answer",
+    "waited",
+    "connection",
+    "lane",
+    "server",
+    "name",
+    "commits",
+    "site",
+    "operations",
+    "path",
+)
 
-    tallies: Tallies
-    problems: Sequence[Problem]
+
+_NOTHING: Final[Values] = {
+    "depth": 0, "opened": 0, "sorts": [], "starts": [], "took": [], "sent": [], "received": [], "chain": 1,
+    "problems": [], "children": 0, "notes": [],
+}  # fmt: skip
 
 
 class Block:
     """Some tests, and the tables they share."""
 
-    def __init__(self, root: str, threshold: int) -> None:
+    def __init__(self, root: str) -> None:
         self.trips = 0
         self._root = root
-        self._threshold = threshold
         self.servers: Counter[tuple[str, str]] = Counter()
         self._tests: list[Values] = []
-        self._sorts: dict[Sort, int] = {}
+        self._sorts: dict[Hashable, int] = {}
+        self._plain_sorts: list[Sort] = []
         self._sites = Table[Site | None](lambda site: plain_site(site, root))
         self._paths = Table[Path | None](lambda path: _plain_path(path, root))
         self._operations = Table[tuple[Operation, ...]](_plain_operations)
@@ -67,36 +85,34 @@ class Block:
     def __len__(self) -> int:
         return len(self._tests)
 
-    def add(self, tested: Tested, base: Entry | None) -> Seen:
-        call = tested.call
-        found = Seen(tallies(call), problems(tested, self._threshold))
+    def add(self, tested: Tested, seen: Seen, base: Entry | None) -> None:
         self._tests.append(
             {
-                "phases": [self._phase(when, trace, found) for when, trace in tested.phases.items()],
+                "phases": [self._phase(when, trace, seen) for when, trace in tested.phases.items()],
                 "fixtures": [_fixture(spent) for spent in tested.fixtures],
                 "verdict": tested.verdict and redacted(tested.verdict),
-                "change": None if base is None else _change(base, entry_of(call)),
+                "change": None if base is None else _change(base, entry_of(tested.call)),
             }
         )
-        return found
 
     def values(self) -> Values:
         return {
             "tests": self._tests,
-            "sorts": list(self._sorts),
+            "sorts": self._plain_sorts,
             "sites": self._sites.values(),
             "paths": self._paths.values(),
             "operations": self._operations.values(),
         }
 
-    def _phase(self, when: When, trace: Trace, found: Seen) -> Values:
+    def _phase(self, when: When, trace: Trace, seen: Seen) -> Values:
+        if not (trace.round_trips or trace.opened or trace.children or trace.problems or trace.notes):
+            return {"when": when} | _NOTHING
         trips = trace.round_trips
         self.trips += len(trips)
         sorts = [self._sort(trip) for trip in trips]
-        for trip in trips:
-            self.servers[trip.store, redacted(trip.name or trip.server or "")] += trip.answer == "complete"
+        self._count_servers(sorts)
         is_call = when == "call"
-        numbers = found.tallies if is_call else tallies(trace)
+        numbers = seen.call if is_call else tallies(trace)
         return {
             "when": when,
             "depth": numbers.depth,
@@ -106,23 +122,40 @@ class Block:
             "sent": [trip.sent_bytes for trip in trips],
             "received": [trip.received_bytes for trip in trips],
             "chain": _chain(trace, numbers),
-            "problems": [self._problem(each, trips) for each in found.problems] if is_call else [],
+            "problems": self._problems(seen, trips) if is_call else [],
             "children": trace.children,
             "notes": [redacted(note) for note in (*trace.problems, *trace.notes)],
         }
 
-    def _problem(self, problem: Problem, trips: Sequence[RoundTrip]) -> Values:
-        concerned = {id(trip) for trip in problem.trips}
+    def _count_servers(self, sorts: Sequence[int]) -> None:
+        for number, trips in Counter(sorts).items():
+            sort = self._plain_sorts[number]
+            self.servers[sort.store, sort.server or ""] += trips if sort.answer == "complete" else 0
+
+    def _problems(self, seen: Seen, trips: Sequence[RoundTrip]) -> list[Values]:
+        found = problems(seen)
+        numbers = {id(trip): number for number, trip in enumerate(trips)} if found else {}
+        return [self._problem(each, numbers) for each in found]
+
+    def _problem(self, problem: Finding, numbers: Mapping[int, int]) -> Values:
         return {
-            "kind": problem.kind,
+            "kind": kind_of(problem),
             "text": problem.text,
             "saves": problem.saves,
             "loop": plain_site(problem.loop, self._root),
-            "trips": [number for number, trip in enumerate(trips) if id(trip) in concerned],
+            "trips": sorted(numbers[id(trip)] for trip in problem.trips),
         }
 
     def _sort(self, trip: RoundTrip) -> int:
-        sort = Sort(
+        of_sort = _OF_SORT(trip)
+        number = self._sorts.get(of_sort)
+        if number is None:
+            number = self._sorts[of_sort] = len(self._plain_sorts)
+            self._plain_sorts.append(self._plain_sort(trip))
+        return number
+
+    def _plain_sort(self, trip: RoundTrip) -> Sort:
+        return Sort(
             trip.store,
             trip.purpose,
             trip.answer,
@@ -135,7 +168,6 @@ class Block:
             self._operations.number(trip.operations),
             self._paths.number(trip.path),
         )
-        return self._sorts.setdefault(sort, len(self._sorts))
 
 
 def _times(trips: Sequence[RoundTrip]) -> Values:

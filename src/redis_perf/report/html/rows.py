@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from redis_perf.analysis.analysed import Seen
 from redis_perf.analysis.baseline import Entry
+from redis_perf.analysis.findings import Finding
 from redis_perf.analysis.projection import NETWORKS_NS
-from redis_perf.report.html.details import Block, Seen, Values
-from redis_perf.report.html.problems import N_PLUS_ONE, Problem
+from redis_perf.analysis.tally import Tallies
+from redis_perf.report.html.details import Block, Values
+from redis_perf.report.html.kinds import kind_of, problems
 from redis_perf.report.html.sites import plain_site
 from redis_perf.report.secrets import redacted
 from redis_perf.suite import Suite, Tested
@@ -25,7 +28,7 @@ COLUMNS = (
 class _Found:
     """One problem of a suite. The text is that of the test it costs most in."""
 
-    problem: Problem
+    problem: Finding
     total: int = 0
     tests: list[int] = field(default_factory=list)
 
@@ -45,12 +48,13 @@ class Rows:
         """A test whose details stand `within` a block."""
         if self._left is not None:
             self._left.discard(tested.nodeid)
-        for problem in seen.problems:
+        found = problems(seen)
+        for problem in found:
             self._add_problem(problem, len(self._columns["id"]))
         for trace in tested.phases.values():
             for tap in trace.taps:
                 self._add_tap(tap)
-        values = _row(tested, seen) | {"block": block, "within": within, "base": _base(base)}
+        values = _row(tested, seen.call, found) | {"block": block, "within": within, "base": _base(base)}
         for name, column in self._columns.items():
             column.append(values[name])
 
@@ -70,8 +74,8 @@ class Rows:
             "tests": self._columns,
         }
 
-    def _add_problem(self, problem: Problem, test: int) -> None:
-        key = problem.kind, problem.site, problem.about
+    def _add_problem(self, problem: Finding, test: int) -> None:
+        key = problem.rule, problem.site, problem.about
         found = self._found.setdefault(key, _Found(problem))
         if problem.saves > found.problem.saves:
             found.problem = problem
@@ -94,8 +98,8 @@ class Rows:
             self._taps[about] = self._taps.get(about, 0) + (tap.seen or 0)
 
 
-def _row(tested: Tested, seen: Seen) -> Values:
-    redis, postgres = seen.tallies.redis, seen.tallies.postgres
+def _row(tested: Tested, call: Tallies, found: Sequence[Finding]) -> Values:
+    redis, postgres = call.redis, call.postgres
     return {
         "id": redacted(tested.nodeid),
         "outcome": tested.outcome,
@@ -103,7 +107,7 @@ def _row(tested: Tested, seen: Seen) -> Values:
         "line": tested.line,
         "redis": redis.round_trips,
         "postgres": postgres.round_trips,
-        "depth": seen.tallies.depth,
+        "depth": call.depth,
         "redis_operations": redis.operations,
         "postgres_operations": postgres.operations,
         "sent": _plus(redis.sent_bytes, postgres.sent_bytes),
@@ -113,8 +117,8 @@ def _row(tested: Tested, seen: Seen) -> Values:
         "connections": redis.connections + postgres.connections,
         "commits": redis.commits + postgres.commits,
         "lost": redis.lost + postgres.lost,
-        "problems": len(seen.problems),
-        "suspects": sum(problem.kind == N_PLUS_ONE for problem in seen.problems),
+        "problems": len(found),
+        "suspects": sum(problem.rule == "n-plus-one" for problem in found),
     }
 
 
@@ -128,7 +132,7 @@ def _base(entry: Entry | None) -> list[int] | None:
 def _plain(found: _Found, root: str) -> list[object]:
     problem = found.problem
     site = plain_site(problem.site, root)
-    return [problem.kind, problem.text, site, plain_site(problem.loop, root), found.total, found.tests]
+    return [kind_of(problem), problem.text, site, plain_site(problem.loop, root), found.total, found.tests]
 
 
 def _plus(one: int | None, other: int | None) -> int | None:
