@@ -16,7 +16,7 @@ import pytest
 
 from pytest_redisperf.faults import OwnFaults
 from pytest_redisperf.report_options import Reports
-from pytest_redisperf.spending import CALL
+from pytest_redisperf.spending import CALL, Verdict, fail
 from redis_perf.analysis.baseline import Difference, Entry, differences, entry_of
 from redis_perf.report.baseline import headline, shape_lines
 from redis_perf.report.baseline_file import Baseline, BaselineFileError, dumps, loads, plain, whole_entry
@@ -44,7 +44,7 @@ class Comparing:
             base = self._baseline.get(item.nodeid)
             more = [each for each in differences(base, head) if each.risen] if base is not None else []
         if more and self._ratchet:
-            _fail(more, self._baseline[item.nodeid], item.stash[ENTRY])
+            fail(item, _risen(more, self._baseline[item.nodeid], item.stash[ENTRY]))
         return result
 
     @pytest.hookimpl(wrapper=True)
@@ -58,9 +58,8 @@ class Comparing:
         return report
 
 
-def _fail(more: list[Difference], base: Entry, head: Entry) -> None:
-    lines = [headline(more), *shape_lines(base, head), f"if this is right, {WRITE}"]
-    pytest.fail("\n".join(lines), pytrace=False)
+def _risen(more: list[Difference], base: Entry, head: Entry) -> Verdict:
+    return Verdict("ratchet", "\n".join([headline(more), *shape_lines(base, head), f"if this is right, {WRITE}"]))
 
 
 class Keeping:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from pytest_redisperf.handing import Sent
+from pytest_redisperf.spending import Verdict
 from redis_perf import Problem, Trace
 from redis_perf.report.secrets import redacted
 from redis_perf.suite import WHENS, FixtureSpent, Meant, Outcome, Tested, When
@@ -22,7 +23,7 @@ class GatheredTest:
         self._outcome: Outcome = "passed"
         self._phases: dict[When, Trace] = {}
         self._fixtures: list[FixtureSpent] = []
-        self._verdict: str | None = None
+        self._verdict: Verdict | None = None
         self._meant: tuple[Meant, ...] = ()
 
     def add(self, report: pytest.TestReport, sent: Sent | None) -> None:
@@ -43,7 +44,8 @@ class GatheredTest:
             line=None if self._line is None else self._line + 1,
             phases=self._phases,
             fixtures=tuple(self._fixtures),
-            verdict=None if self._verdict is None else redacted(self._verdict),
+            verdict=None if self._verdict is None else redacted(self._verdict.text),
+            broken="budget" if self._verdict is None else self._verdict.broken,
             meant=self._meant,
         )
 

@@ -11,7 +11,6 @@ import os
 import pytest
 
 from redis_perf.report.github import annotation_lines
-from redis_perf.report.markdown import markdown
 from redis_perf.report_formats import Reporting, source_root
 
 SUMMARY_BYTES = 1 << 20
@@ -27,7 +26,7 @@ def annotate(reporting: Reporting, terminalreporter: pytest.TerminalReporter) ->
     path = os.environ.get("GITHUB_STEP_SUMMARY")
     if path:
         try:
-            _append(path, "".join(markdown(reporting.analysed, source_root=root)))
+            _append(path, "".join(reporting.pieces("markdown")))
         except OSError as error:
             terminalreporter.write_line(f"redisperf: the step summary {path} cannot be written: {error.strerror}")
 

@@ -14,19 +14,19 @@ import pytest
 
 from pytest_redisperf.faults import OwnFaults
 from pytest_redisperf.fixture_accounts import PHASE_RECORDING, PHASE_WINDOWS, Window
-from pytest_redisperf.spending import VERDICT
+from pytest_redisperf.spending import Verdict, verdict_of
 from pytest_redisperf.suspects import MEANT
-from redis_perf import BudgetExceeded, NothingMeasured, Recording, Site, Trace
+from redis_perf import Recording, Site, Trace
 from redis_perf.report.compact import packed, unpacked
 from redis_perf.suite import WHENS, Meant
 
 
 class Sent(NamedTuple):
-    """What one phase sent. `verdict` is the text, if a budget failed it."""
+    """What one phase sent. `verdict`: one of ours failed it."""
 
     trace: Trace
     windows: tuple[Window, ...]
-    verdict: str | None
+    verdict: Verdict | None
     meant: tuple[Meant, ...] = ()
 
     def plain(self) -> str:
@@ -40,7 +40,7 @@ class Sent(NamedTuple):
         return cls(
             unpacked(trace),
             tuple(Window(*window) for window in windows),
-            verdict,
+            None if verdict is None else Verdict(*verdict),
             tuple(Meant(shape=shape, site=Site(*site)) for shape, *site in meant),
         )
 
@@ -62,7 +62,7 @@ class Handing:
             if recording is not None and _ended(recording) and call.when in WHENS:
                 meant = item.stash.get(MEANT, []) if call.when == "call" else []
                 windows = item.stash.get(PHASE_WINDOWS, ())
-                sent = Sent(recording.trace, windows, _verdict(item, call), tuple(meant))
+                sent = Sent(recording.trace, windows, verdict_of(item, call), tuple(meant))
                 if self._away:
                     report.redisperf_sent = sent.plain()  # type: ignore[attr-defined]
                 else:
@@ -79,12 +79,3 @@ class Handing:
 def _ended(recording: Recording) -> bool:
     """A phase may make reports on its way: those of its subtests."""
     return recording.recorder is None
-
-
-def _verdict(item: pytest.Item, call: pytest.CallInfo[None]) -> str | None:
-    verdict = item.stash.get(VERDICT, None)
-    if verdict is not None:
-        del item.stash[VERDICT]
-    elif call.excinfo is not None and call.excinfo.errisinstance((BudgetExceeded, NothingMeasured)):
-        verdict = str(call.excinfo.value)
-    return verdict

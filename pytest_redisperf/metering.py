@@ -20,7 +20,7 @@ from pytest_redisperf.faults import OwnFaults
 from pytest_redisperf.fixture_accounts import PHASE_RECORDING, PHASE_WINDOWS, RUNNING, WINDOWS, Accounting, fixtures_of
 from pytest_redisperf.options import Limits, Settings
 from pytest_redisperf.phase import Phase, operations, phase_of
-from pytest_redisperf.spending import CALL, VERDICT, Record, recorder
+from pytest_redisperf.spending import CALL, VERDICT, Record, Verdict, fail, recorder, verdict_of
 from pytest_redisperf.summary import Summary, header
 from pytest_redisperf.suspects import Suspects
 from redis_perf import BudgetExceeded, NothingMeasured, TapError, Trace
@@ -106,6 +106,8 @@ class Metering:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
         __tracebackhide__ = True
+        if VERDICT in item.stash:  # another plugin runs it again
+            del item.stash[VERDICT]
         call = _Recorded(item, "call", self._record, self._suspects)
         with call if self._call_matters(item) else nullcontext():
             result = yield
@@ -121,6 +123,9 @@ class Metering:
         phase = item.stash.get(PHASES, {}).pop(call.when, None)
         if phase is not None and self._settings.metered:
             report.redisperf = phase  # type: ignore[attr-defined]
+        verdict = verdict_of(item, call)
+        if verdict is not None:
+            item.user_properties.append(("redisperf_broken", verdict.broken))
         if call.excinfo is not None and call.excinfo.errisinstance((BudgetExceeded, NothingMeasured)):
             _lead_with_the_number(report, call.excinfo)
         if call.when == "teardown" and CALL in item.stash:
@@ -134,16 +139,18 @@ class Metering:
         return self._settings.metered or self._default is not None or BUDGET in item.stash or PHASES in item.stash
 
     def _hold_to_budget(self, item: pytest.Item) -> None:
-        overspent = None
+        found: Verdict | None = None
         with OwnFaults(item, "checking its budget"):
-            overspent = self._verdict(item, item.stash[CALL].trace)
-            if overspent is None and self._suspects is not None:
-                overspent = self._suspects.verdict(item)
-        if overspent is not None:
-            item.stash[VERDICT] = overspent
-            pytest.fail(overspent, pytrace=False)
+            overspent = self._overspent(item, item.stash[CALL].trace)
+            suspected = self._suspects.verdict(item) if overspent is None and self._suspects is not None else None
+            if overspent is not None:
+                found = Verdict("budget", overspent)
+            elif suspected is not None:
+                found = Verdict("n-plus-one", suspected)
+        if found is not None:
+            fail(item, found)
 
-    def _verdict(self, item: pytest.Item, trace: Trace) -> str | None:
+    def _overspent(self, item: pytest.Item, trace: Trace) -> str | None:
         budget = item.stash.get(BUDGET, self._default)
         if budget is None:
             return None

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeAlias
 
 import pytest
 
 from pytest_redisperf.options import Settings
-from redis_perf import Recording, Trace, record
+from redis_perf import BudgetExceeded, NothingMeasured, Recording, Trace, record
 from redis_perf.budget import Allowance, Budget, Spend
 from redis_perf.limit import Amount, at_most, between, exactly, warm
+from redis_perf.suite import Broken
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -25,8 +26,31 @@ if TYPE_CHECKING:
 Record: TypeAlias = "Callable[[], Recording]"
 CALL = pytest.StashKey[Recording]()
 """The recording of a test's call phase, from its beginning."""
-VERDICT = pytest.StashKey[str]()
-"""Why a budget that is not in the test's own code failed it: the whole text, until the phase's report is made."""
+
+
+class Verdict(NamedTuple):
+    """Why one of ours failed a test: the whole text."""
+
+    broken: Broken
+    text: str
+
+
+VERDICT = pytest.StashKey[Verdict]()
+"""That of a test's call phase, where it was not the test's own code that failed it, until the test is torn down."""
+
+
+def verdict_of(item: pytest.Item, call: pytest.CallInfo[None]) -> Verdict | None:
+    """Why this phase failed, if it was one of ours that failed it."""
+    if call.when == "call" and VERDICT in item.stash:
+        return item.stash[VERDICT]
+    if call.excinfo is not None and call.excinfo.errisinstance((BudgetExceeded, NothingMeasured)):
+        return Verdict("budget", str(call.excinfo.value))
+    return None
+
+
+def fail(item: pytest.Item, verdict: Verdict) -> NoReturn:
+    item.stash[VERDICT] = verdict
+    pytest.fail(verdict.text, pytrace=False)
 
 
 def recorder(config: pytest.Config, settings: Settings) -> Record:

@@ -54,7 +54,7 @@ class Reporting:
             case "json":
                 from redis_perf.report.suite_json import summary
 
-                return summary(self.analysed)
+                return summary(self.analysed, baseline=self._baseline)
             case "sarif":
                 from redis_perf.report.sarif import sarif
 
@@ -66,11 +66,13 @@ class Reporting:
             case "markdown":
                 from redis_perf.report.markdown import markdown
 
-                return markdown(self.analysed, source_root=source_root(self.suite))
+                return markdown(self.analysed, source_root=source_root(self.suite), baseline=self._baseline)
             case "text":
                 from redis_perf.report.suite_text import suite_lines
 
-                return (f"{line}\n" for line in suite_lines(self.analysed, "redisperf", top=None))
+                return (
+                    f"{line}\n" for line in suite_lines(self.analysed, "redisperf", top=None, baseline=self._baseline)
+                )
         raise ValueError(f"{form!r} is no report: expected one of {', '.join(FORMATS)}")
 
 

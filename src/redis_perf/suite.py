@@ -14,6 +14,9 @@ from redis_perf.trace import Site, Trace
 When: TypeAlias = Literal["setup", "call", "teardown"]
 Outcome: TypeAlias = Literal["passed", "failed", "error", "skipped", "xfailed", "xpassed"]
 
+Broken: TypeAlias = Literal["budget", "n-plus-one", "ratchet"]
+"""What a test can be failed by: its budget, a suspected N+1 where those fail, more than its baseline."""
+
 WHENS: tuple[When, ...] = ("setup", "call", "teardown")
 
 
@@ -40,7 +43,7 @@ class Meant:
 class Tested:
     """One test. `file` is relative to the suite's root, `line` counts from 1; None where pytest knew none.
 
-    `phases` holds those that ran. `verdict` is the whole text when a budget failed the test.
+    `phases` holds those that ran. `verdict` is the whole text when one of ours failed the test, `broken` says which.
     """
 
     __test__: ClassVar[bool] = False  # its name alone would make pytest take it for a class of tests
@@ -52,6 +55,7 @@ class Tested:
     phases: Mapping[When, Trace] = field(default_factory=dict, hash=False)
     fixtures: tuple[FixtureSpent, ...] = ()
     verdict: str | None = None
+    broken: Broken = "budget"
     meant: tuple[Meant, ...] = ()
 
     @property

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
+import jsonschema
 import pytest
 
 from redis_perf import Operation, RoundTrip, Trace, cli
-from redis_perf.report import jsonl, suite_file
+from redis_perf.analysis.baseline import Spent
+from redis_perf.report import baseline_file, jsonl, suite_file, suite_json
 from redis_perf.suite import Suite, Tested
 
 Written: TypeAlias = Callable[..., None]
@@ -117,3 +122,73 @@ def test_a_suite_and_a_trace_cannot_be_compared(written: Written, capsys: pytest
     Path("one.jsonl").write_text("".join(jsonl.dumps(sent(3))))
     assert cli.main(["diff", "base.jsonl", "one.jsonl"]) == 2
     assert "expected two of a kind" in capsys.readouterr().err
+
+
+@pytest.fixture
+def baseline(written: Written) -> str:
+    """Of `test_a`, which sent 2, and of a test that is gone."""
+    spent = Spent(round_trips=2, operations=2, shapes={"GET a": 1, "GET b": 1})
+    Path("spent.json").write_text(baseline_file.dumps({"t.py::test_a": {"redis": spent}, "t.py::test_gone": {}}))
+    return "spent.json"
+
+
+def test_a_baseline_is_shown_beside_what_was_spent(
+    written: Written, baseline: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written("run.jsonl", test_a=5, test_new=1)
+    forms = ("json", "markdown", "text", "html")
+    assert cli.main(["report", "run.jsonl", "--baseline", baseline, *(f"--{form}={form}" for form in forms)]) == 0
+    document = json.loads(Path("json").read_text())
+    jsonschema.validate(document, suite_json.schema())
+    assert [test["before"] for test in document["tests"]] == [
+        {
+            "redis": {"round_trips": 2, "operations": 2},
+            "postgres": {"round_trips": 0, "operations": 0},
+            "shapes": [
+                {"store": "redis", "asked": "GET a", "before": 1, "after": 5},
+                {"store": "redis", "asked": "GET b", "before": 1, "after": 0},
+            ],
+        },
+        None,
+    ]
+    assert document["missing"] == ["t.py::test_gone"]
+    assert "| redis round trips | 2 | 5 | +3 |\n" in Path("markdown").read_text()
+    assert "1 test of the baseline did not run.\n" in Path("markdown").read_text()
+    assert Path("text").read_text().splitlines()[-4:] == [
+        "more: t.py::test_a: redis round trips: baseline 2, spent 5 (+3); redis operations: baseline 2, spent 5 (+3)",
+        "    +4  GET a (1 -> 5)",
+        "    -1  GET b (1 -> 0)",
+        "1 test changed since the baseline; 1 test of it did not run",
+    ]
+    (rows,) = re.findall(r'id="data-rows">([^<]+)<', Path("html").read_text())
+    page = json.loads(zlib.decompress(base64.b64decode(rows), -15))
+    assert (page["tests"]["base"], page["missing"]) == ([[2, 2], None], ["t.py::test_gone"])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "--baseline spent.json: No such file or directory"),
+        (
+            '{"format": "redisperf-baseline", "version": 9, "tests": {}}',
+            "--baseline spent.json: version 9, expected 1: ",
+        ),
+        ("[]", '--baseline spent.json: not a baseline: expected "format": "redisperf-baseline" in it; '),
+    ],
+)
+def test_a_baseline_that_cannot_be_read_is_told_and_nothing_written(
+    written: Written, capsys: pytest.CaptureFixture[str], text: str | None, said: str
+) -> None:
+    written("run.jsonl", test_a=1)
+    if text is not None:
+        Path("spent.json").write_text(text)
+    assert cli.main(["report", "run.jsonl", "--baseline", "spent.json", "--json", "out.json"]) == 2
+    assert capsys.readouterr().err.startswith(f"redisperf report: {said}")
+    assert not Path("out.json").exists()
+
+
+def test_a_baseline_is_not_written_over(written: Written, baseline: str) -> None:
+    written("run.jsonl", test_a=1)
+    before = Path(baseline).read_text()
+    assert cli.main(["report", "run.jsonl", "--baseline", baseline, "--json", baseline]) == 2
+    assert Path(baseline).read_text() == before

@@ -241,3 +241,44 @@ def test_nothing_of_this_is_imported_where_no_report_is_asked_for(run: Run) -> N
         "--redisperf",
         subprocess=True,
     ).assert_outcomes(passed=1)
+
+
+LOOP = """
+def test_loop(redisperf_redis):
+    for user in range({gets}):
+        redisperf_redis.get(f"user:{{user}}")
+"""
+EVERYWHERE = ("--redisperf-sarif=run.sarif", "--redisperf-json=run.json", "--redisperf-github", "--junitxml=junit.xml")
+
+
+@ONE_OR_MANY
+def test_a_suspect_that_fails_its_test_is_an_error_in_every_report(
+    run: Run, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, how: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    said = run(LOOP.format(gets=4), "--redisperf-n-plus-one=fail", *EVERYWHERE, *how)
+    assert told(said, pytester) == ("n-plus-one", 3, ["::error file="])
+
+
+@ONE_OR_MANY
+def test_more_than_its_baseline_is_an_error_in_every_report(
+    run: Run, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, how: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.delenv("CI", raising=False)
+    kept = "--redisperf-baseline=spent.json"
+    run(LOOP.format(gets=1), kept, "--redisperf-update-baseline=yes")
+    said = run(LOOP.format(gets=2), kept, "--redisperf-ratchet", *EVERYWHERE, *how)
+    assert told(said, pytester) == ("ratchet", 1, ["::error file="])
+
+
+def told(said: pytest.RunResult, pytester: pytest.Pytester) -> tuple[str, int, list[str]]:
+    """The rule that all of them name, the line, and the beginnings of annotations."""
+    (test,) = json.loads(Path(pytester.path, "run.json").read_text())["tests"]
+    (result,) = json.loads(Path(pytester.path, "run.sarif").read_text())["runs"][0]["results"]
+    case = next(ElementTree.parse(pytester.path / "junit.xml").getroot().iter("testcase"))
+    assert (test["outcome"], result["level"]) == ("failed", "error")
+    assert result["ruleId"] == f"redisperf/{test['broken']}"
+    assert _properties(case)["redisperf_broken"] == test["broken"]
+    annotations = [line[: len("::error file=")] for line in said.outlines if line.startswith("::")]
+    return test["broken"], _line(result), annotations

@@ -142,6 +142,23 @@ def test_a_suspect_is_a_warning():
     assert line.startswith("::warning file=shop.py,line=7,title=The same question")
 
 
+@pytest.mark.parametrize("broken", ["budget", "ratchet"])
+def test_what_failed_a_test_is_an_error_under_its_own_rule(broken):
+    failed = suite(ran(trips=1, outcome="failed", verdict="spent 2", broken=broken))
+    (found,) = results(failed)
+    assert (found["ruleId"], found["level"]) == (f"redisperf/{broken}", "error")
+    (line,) = annotation_lines(failed)
+    assert line.startswith("::error file=test_shop.py,line=3,")
+
+
+def test_a_suspect_that_failed_its_test_is_one_error_at_its_line():
+    failed = suite(ran(outcome="failed", verdict="redis N+1: 4 round trips, 1 would do", broken="n-plus-one"), ran("b"))
+    (found,) = results(failed)
+    assert (found["ruleId"], found["level"], found["properties"]["tests"]) == ("redisperf/n-plus-one", "error", 2)
+    (line,) = annotation_lines(failed)
+    assert line.startswith("::error file=shop.py,line=7,title=The same question")
+
+
 def test_no_more_annotations_than_are_shown():
     many = [ran(f"t.py::t{n}", trips=1, outcome="failed", verdict="spent 2") for n in range(25)]
     assert len(list(annotation_lines(suite(*many)))) == MOST

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
+from redis_perf.suite import Suite, Tested
 from redis_perf.trace import NETWORK_STEPS, Store, StoreTrace, Trace
 
 STORES: Final[tuple[Store, ...]] = ("redis", "postgres")
@@ -43,6 +44,42 @@ class Difference:
     @property
     def risen(self) -> bool:
         return self.head > self.base
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A test that spends other counts than it did."""
+
+    nodeid: str
+    base: Entry
+    head: Entry
+    differences: tuple[Difference, ...]
+
+    @property
+    def rise(self) -> int:
+        """Round trips, over both stores."""
+        return sum(each.head - each.base for each in self.differences if each.measure == "round_trips")
+
+
+def changes(suite: Suite, baseline: Mapping[str, Entry]) -> list[Change]:
+    """The tests of a baseline that spend other counts now, the greatest rise first; what did not pass tells nothing."""
+    found = []
+    for tested in suite:
+        base = baseline.get(tested.nodeid)
+        head = entry_of(tested.call) if base is not None and _tells(tested) else None
+        if base is not None and head is not None and (different := differences(base, head)):
+            found.append(Change(nodeid=tested.nodeid, base=base, head=head, differences=tuple(different)))
+    return sorted(found, key=lambda each: (-each.rise, each.nodeid))
+
+
+def _tells(tested: Tested) -> bool:
+    """It ran to its end; one that more than its baseline failed did."""
+    return tested.outcome == "passed" or tested.verdict is not None
+
+
+def missing(suite: Suite, baseline: Mapping[str, Entry]) -> list[str]:
+    """The tests of a baseline that are not in this run."""
+    return sorted(baseline.keys() - {tested.nodeid for tested in suite})
 
 
 def entry_of(trace: Trace) -> Entry:

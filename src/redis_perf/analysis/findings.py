@@ -16,6 +16,7 @@ from redis_perf.trace import RoundTrip, Site
 
 Rule: TypeAlias = Literal[
     "budget",
+    "ratchet",
     "n-plus-one",
     "cold-script",
     "lonely-transaction",
@@ -35,6 +36,8 @@ _RULES: Final[dict[Kind, Rule]] = {
     "large reply": "large-reply",
     "repeated read": "repeated-read",
 }
+BROKEN: Final = frozenset[Rule]({"budget", "ratchet"})
+"""What is said of a test and of no line: its verdict. A suspected N+1 that failed one has its own."""
 SHAPES_NAMED: Final = 3
 
 
@@ -42,7 +45,8 @@ SHAPES_NAMED: Final = 3
 class Finding:
     """`site` None: no line is known, so it is the test's own. `loop` is the line that runs again and again, where it is
     another one. `about` is what was asked, which with the rule and the function tells one finding from another when
-    lines have moved. `saves` counts round trips, and `trips` are those it is about, in the dearest test."""
+    lines have moved. `failed`: a test failed for it. `saves` counts round trips, and `trips` are those it is about, in
+    the dearest test."""
 
     rule: Rule
     text: str
@@ -51,6 +55,7 @@ class Finding:
     loop: Site | None = None
     about: str = ""
     saves: int = 0
+    failed: bool = False
     trips: tuple[RoundTrip, ...] = field(default=(), compare=False, repr=False)
 
     @property
@@ -60,18 +65,18 @@ class Finding:
 
 
 def together(findings: Iterable[Finding]) -> list[Finding]:
-    """The same ones of several tests as one, the failed budgets first, then the greatest saving."""
+    """The same ones of several tests as one, those that failed tests first, then the greatest saving."""
     found: dict[tuple[object, ...], list[Finding]] = {}
     for finding in findings:
-        where = finding.site or (finding.test.nodeid if finding.rule == "budget" else finding.test.file)
+        where = finding.site or (finding.test.nodeid if finding.rule in BROKEN else finding.test.file)
         found.setdefault((finding.rule, where, finding.about), []).append(finding)
-    return sorted(map(_as_one, found.values()), key=lambda each: (each.rule != "budget", -each.saves))
+    return sorted(map(_as_one, found.values()), key=lambda each: (not each.failed, -each.saves))
 
 
 def findings_of(tested: Tested, threshold: int = THRESHOLD) -> Iterator[Finding]:
     """Of one test."""
-    if tested.verdict is not None:
-        yield Finding(rule="budget", text=tested.verdict, tests=(tested,), about=tested.nodeid)
+    if tested.verdict is not None and tested.broken in BROKEN:
+        yield Finding(rule=tested.broken, text=tested.verdict, tests=(tested,), about=tested.nodeid, failed=True)
     call = tested.call
     if call.round_trips:
         yield from (_suspected(tested, suspect) for suspect in suspects(tested, threshold))
@@ -110,6 +115,7 @@ def _suspected(tested: Tested, suspect: Suspect) -> Finding:
         loop=suspect.loop,
         about=suspect.shape,
         saves=suspect.saves,
+        failed=tested.verdict is not None and tested.broken == "n-plus-one",
         trips=suspect.trips,
     )
 
@@ -122,4 +128,5 @@ def _asked(trips: Iterable[RoundTrip]) -> str:
 
 def _as_one(alike: list[Finding]) -> Finding:
     dearest = sorted(alike, key=lambda each: -each.saves)
-    return replace(dearest[0], tests=tuple(tested for each in dearest for tested in each.tests))
+    tests = tuple(tested for each in dearest for tested in each.tests)
+    return replace(dearest[0], tests=tests, failed=any(each.failed for each in alike))

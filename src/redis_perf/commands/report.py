@@ -9,6 +9,7 @@ from pathlib import Path
 from redis_perf.commands import CommandError
 from redis_perf.commands.output import write
 from redis_perf.commands.trace_file import STANDARD_INPUT, name_of, read_either
+from redis_perf.report.baseline_file import Baseline, BaselineFileError, loads
 from redis_perf.report.units import count, size
 from redis_perf.report_formats import FORMATS, Reporting
 from redis_perf.suite import Suite, Tested
@@ -24,6 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="a suite file (pytest --redisperf-trace=FILE) or a trace file; - reads standard input",
     )
+    parser.add_argument(
+        "--baseline",
+        metavar="BASELINE",
+        help="also show what each test spent when this file was written (page, JSON, text)",
+    )
     for form, about in FORMATS.items():
         parser.add_argument(f"--{form}", metavar="OUT", help=f"write {about}; - writes to standard output")
 
@@ -33,15 +39,25 @@ def run(arguments: argparse.Namespace) -> int:
     wanted = {form: getattr(arguments, form) for form in FORMATS if getattr(arguments, form) is not None}
     if sum(out == STANDARD_OUTPUT for out in wanted.values()) > 1:
         raise CommandError("only one report can go to standard output (-): give the others as files")
-    if arguments.suite in wanted.values() and arguments.suite != STANDARD_INPUT:
-        raise CommandError(f"{arguments.suite}: is the file to read: expected another one to write")
+    for file in (arguments.suite, arguments.baseline):
+        if file in wanted.values() and file != STANDARD_INPUT:
+            raise CommandError(f"{file}: is the file to read: expected another one to write")
     suite = suite_of(read_either(arguments.suite), arguments.suite)
     for sentence in suite.incomplete:
         print(f"redisperf report: incomplete: {sentence}", file=sys.stderr)
-    reporting = Reporting(suite)
+    baseline = None if arguments.baseline is None else _baseline(arguments.baseline)
+    reporting = Reporting(suite, baseline=baseline)
     for form, out in (wanted or {"text": STANDARD_OUTPUT}).items():
         _make(form, out, reporting)
     return 0
+
+
+def _baseline(path: str) -> Baseline:
+    try:
+        return loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, BaselineFileError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise CommandError(f"--baseline {path}: {reason}") from error
 
 
 def suite_of(read: Trace | Suite, path: str) -> Suite:

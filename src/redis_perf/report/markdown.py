@@ -6,10 +6,11 @@ Whatever a user's code can put into it (names of tests, shapes) is text, never m
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from redis_perf.analysis.analysed import Analysed
+from redis_perf.analysis.baseline import Change, Entry, changes, missing
 from redis_perf.analysis.findings import Finding
 from redis_perf.analysis.tally import Tallies, total
 from redis_perf.report.places import place_of
@@ -23,8 +24,14 @@ TEXT_CHARS: Final = 300
 _NETWORKS_NS: Final = (2_000_000,)
 
 
-def markdown(analysed: Analysed, *, top: int = TESTS_SHOWN, source_root: str | None = None) -> Iterator[str]:
-    """The page, in pieces."""
+def markdown(
+    analysed: Analysed,
+    *,
+    top: int = TESTS_SHOWN,
+    source_root: str | None = None,
+    baseline: Mapping[str, Entry] | None = None,
+) -> Iterator[str]:
+    """The page, in pieces. With a baseline, by test id, also what was spent before."""
     suite = analysed.suite
     spent = list(zip(suite, analysed.calls, strict=True))
     whole = total(numbers for _, numbers in spent)
@@ -34,7 +41,24 @@ def markdown(analysed: Analysed, *, top: int = TESTS_SHOWN, source_root: str | N
     yield f"{count(len(spent), 'test')}: {whole.redis.round_trips} redis and {whole.postgres.round_trips} postgres "
     yield f"round trips, {count(whole.operations, 'operation')}, depth {whole.depth} in all.\n\n"
     yield from _dearest(spent, whole, suite, top)
+    if baseline is not None:
+        yield from _changes(changes(suite, baseline), len(missing(suite, baseline)), top)
     yield from _findings(analysed, source_root)
+
+
+def _changes(changed: Sequence[Change], missing: int, top: int) -> Iterator[str]:
+    yield "### Before and after\n\n"
+    if changed:
+        yield "| test | | before | after | change |\n|---|---|--:|--:|--:|\n"
+    for change in changed[:top]:
+        for each in change.differences:
+            what = f"{each.store} {each.measure.replace('_', ' ')}"
+            yield f"| {code(change.nodeid)} | {what} | {each.base} | {each.head} | {each.head - each.base:+d} |\n"
+    more = f" {count(len(changed) - top, 'more test')} changed." if len(changed) > top else ""
+    yield "\n" if changed else "No test spends other counts than its baseline says.\n\n"
+    gone = f" {count(missing, 'test')} of the baseline did not run." if missing else ""
+    if more or gone:
+        yield f"{(more + gone).strip()}\n\n"
 
 
 def _dearest(spent: list[tuple[Tested, Tallies]], whole: Tallies, suite: Suite, top: int) -> Iterator[str]:

@@ -30,6 +30,13 @@ RULES: Final[dict[Rule, About]] = {
         "failure names; raise the budget only if the code has to ask more than before.",
         level="error",
     ),
+    "ratchet": About(
+        name="MoreThanBaseline",
+        title="A test spent more round trips than the baseline says it did",
+        help="Look at the shapes that are asked more often than before. If that is right, write the baseline anew with "
+        "--redisperf-update-baseline=yes and have it reviewed.",
+        level="error",
+    ),
     "n-plus-one": About(
         name="SuspectedNPlusOne",
         title="The same question is asked again and again, one round trip each",
@@ -81,6 +88,11 @@ RULES: Final[dict[Rule, About]] = {
         level="note",
     ),
 }
+
+
+def level_of(finding: Finding) -> Level:
+    """What failed a test is an error."""
+    return "error" if finding.failed else RULES[finding.rule].level
 
 
 def told(finding: Finding) -> str:

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from redis_perf.analysis.analysed import Analysed
 from redis_perf.analysis.findings import Finding
 from redis_perf.report.places import Place, loop_of, place_of
-from redis_perf.report.rules import RULES, TESTS_NAMED
+from redis_perf.report.rules import RULES, TESTS_NAMED, level_of
 from redis_perf.report.units import count
 
 Json: TypeAlias = dict[str, object]
@@ -82,7 +82,7 @@ def _result(finding: Finding, place: Place, fingerprint: str) -> Json:
     return {
         "ruleId": _IDS[finding.rule],
         "ruleIndex": list(RULES).index(finding.rule),
-        "level": RULES[finding.rule].level,
+        "level": level_of(finding),
         "message": {"text": _message(finding)},
         "locations": [
             _physical(place) | {"logicalLocations": [{"fullyQualifiedName": finding.test.nodeid, "kind": "function"}]}

@@ -17,7 +17,7 @@ from redis_perf.report.attributes import Attributes, WrongAttribute, shown
 from redis_perf.report.jsonl import TraceFileError, head_record, opened_line, to_head
 from redis_perf.report.records import Record, from_site, to_a_site, to_opened
 from redis_perf.report.trip_lines import TripReader, TripWriter, trip_of
-from redis_perf.suite import FixtureSpent, Meant, Outcome, Suite, Tested, When
+from redis_perf.suite import Broken, FixtureSpent, Meant, Outcome, Suite, Tested, When
 from redis_perf.trace import Opened, RoundTrip, Trace
 
 _encoded: Final = json.JSONEncoder(separators=(",", ":")).encode
@@ -32,6 +32,7 @@ _OUTCOMES: Final[dict[str, Outcome]] = {
     "passed": "passed", "failed": "failed", "error": "error",
     "skipped": "skipped", "xfailed": "xfailed", "xpassed": "xpassed",
 }  # fmt: skip
+_BROKEN: Final[dict[str, Broken]] = {"budget": "budget", "n-plus-one": "n-plus-one", "ratchet": "ratchet"}
 _WHENS: Final[dict[str, When]] = {"setup": "setup", "call": "call", "teardown": "teardown"}
 
 
@@ -67,6 +68,7 @@ def tested_lines(tested: Tested, writer: TripWriter) -> Iterator[str]:
         "code.file.path": tested.file,
         "code.line.number": tested.line,
         "redisperf.verdict": tested.verdict,
+        "redisperf.broken": tested.broken if tested.verdict is not None else None,
         "redisperf.meant": [{"db.query.summary": each.shape} | from_site(each.site) for each in tested.meant] or None,
     }
     yield _line({name: value for name, value in about.items() if value is not None})
@@ -221,6 +223,7 @@ def _to_tested(attributes: Attributes) -> Tested:
         file=attributes.seen_text("code.file.path"),
         line=attributes.seen_number("code.line.number"),
         verdict=attributes.seen_text("redisperf.verdict"),
+        broken=attributes.one_of("redisperf.broken", _BROKEN) if "redisperf.broken" in attributes.values else "budget",
         meant=tuple(_to_meant(attributes)),
     )
 

@@ -7,13 +7,14 @@ is its JSON Schema. Single round trips are not in it; those are in the suite fil
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from operator import attrgetter
 from typing import Final, TypeAlias
 
 from redis_perf.analysis.analysed import Analysed
-from redis_perf.analysis.findings import Finding
+from redis_perf.analysis.baseline import MEASURES, NOTHING, STORES, Entry, entry_of, missing, shape_changes
+from redis_perf.analysis.findings import BROKEN, Finding
 from redis_perf.analysis.tally import NUMBERS, Tallies, Tally, tallies, total
 from redis_perf.analysis.waste import connecting
 from redis_perf.report.places import relative
@@ -24,6 +25,7 @@ Json: TypeAlias = dict[str, object]
 
 FORMAT: Final = "redisperf-summary"
 VERSION: Final = 1
+_CHANGE: Final = ("store", "asked", "before", "after")
 _OF_TALLY: Final = attrgetter(*NUMBERS)
 
 
@@ -33,8 +35,9 @@ def schema() -> Json:
     return found
 
 
-def summary(analysed: Analysed) -> Iterator[str]:
-    """The document, in pieces: test after test, then what they add up to."""
+def summary(analysed: Analysed, *, baseline: Mapping[str, Entry] | None = None) -> Iterator[str]:
+    """The document, in pieces: test after test, then what they add up to. With a baseline, by test id, also what was
+    spent before."""
     yield f'{{\n"format": "{FORMAT}",\n"version": {VERSION},\n"tests": ['
     sums: dict[When, list[Tallies]] = {when: [] for when in WHENS}
     suite, seen = analysed.suite, _Seen()
@@ -44,9 +47,10 @@ def summary(analysed: Analysed) -> Iterator[str]:
         for when, numbers in spent.items():
             sums[when].append(numbers)
         seen.add(tested)
-        yield (",\n" if index else "\n") + json.dumps(_test(tested, spent, found, suite))
+        yield (",\n" if index else "\n") + json.dumps(_test(tested, spent, found, suite) | _before(tested, baseline))
     yield "\n],\n" + ",\n".join(
-        f"{json.dumps(name)}: {json.dumps(value)}" for name, value in _whole(suite, sums, seen).items()
+        f"{json.dumps(name)}: {json.dumps(value)}"
+        for name, value in (_whole(suite, sums, seen) | _missing(suite, baseline)).items()
     )
     yield "\n}\n"
 
@@ -100,11 +104,29 @@ def _test(tested: Tested, spent: dict[When, Tallies], found: tuple[Finding, ...]
         "file": tested.file,
         "line": tested.line,
         "verdict": tested.verdict,
+        "broken": tested.broken if tested.verdict is not None else None,
         "phases": {when: _phase(tested.phases[when], numbers) for when, numbers in spent.items()},
         "projections": _projections(spent["call"], suite.networks_ns) if "call" in spent else [],
         **_found(tested, found, suite),
         "fixtures": [_fixture(fixture) for fixture in tested.fixtures],
     }
+
+
+def _before(tested: Tested, baseline: Mapping[str, Entry] | None) -> Json:
+    if baseline is None:
+        return {}
+    base = baseline.get(tested.nodeid)
+    if base is None:
+        return {"before": None}
+    counts: Json = {
+        store: {measure: getattr(base.get(store, NOTHING), measure) for measure in MEASURES} for store in STORES
+    }
+    changed = shape_changes(base, entry_of(tested.call))
+    return {"before": counts | {"shapes": [dict(zip(_CHANGE, each, strict=True)) for each in changed]}}
+
+
+def _missing(suite: Suite, baseline: Mapping[str, Entry] | None) -> Json:
+    return {} if baseline is None else {"missing": missing(suite, baseline)}
 
 
 def _phase(trace: Trace, numbers: Tallies) -> Json:
@@ -134,7 +156,7 @@ def _projections(numbers: Tallies, networks_ns: Sequence[int]) -> list[Json]:
 
 
 def _found(tested: Tested, of_test: tuple[Finding, ...], suite: Suite) -> Json:
-    found = [_finding(finding, suite) for finding in of_test if finding.rule != "budget"]
+    found = [_finding(finding, suite) for finding in of_test if finding.rule not in BROKEN]
     opening = connecting(tested.call.opened, tested.call.setup) if tested.call.opened else None
     opened = [Finding(rule="connecting", text=opening.text, tests=(), saves=opening.saves)] if opening else []
     return {

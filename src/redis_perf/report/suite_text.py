@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import chain
 
 from redis_perf.analysis.analysed import Analysed
+from redis_perf.analysis.baseline import Entry, changes, missing
 from redis_perf.analysis.tally import Tallies, total
+from redis_perf.report.baseline import headline, shape_lines
 from redis_perf.report.places import place_of
 from redis_perf.report.rules import told
 from redis_perf.report.units import count, duration
@@ -13,9 +16,24 @@ from redis_perf.report.units import count, duration
 TOP = 20
 
 
-def suite_lines(analysed: Analysed, name: str, *, top: int | None = TOP) -> Iterator[str]:
-    """`top` None shows all."""
-    return map(printable, _lines(analysed, name, top))
+def suite_lines(
+    analysed: Analysed, name: str, *, top: int | None = TOP, baseline: Mapping[str, Entry] | None = None
+) -> Iterator[str]:
+    """`top` None shows all. With a baseline, by test id, also what was spent before."""
+    return map(printable, chain(_lines(analysed, name, top), _changed(analysed, baseline)))
+
+
+def _changed(analysed: Analysed, baseline: Mapping[str, Entry] | None) -> Iterator[str]:
+    if baseline is None:
+        return
+    changed = changes(analysed.suite, baseline)
+    for each in changed:
+        more = any(one.risen for one in each.differences)
+        yield f"{'more' if more else 'less'}: {each.nodeid}: {headline(each.differences)}"
+        yield from shape_lines(each.base, each.head)
+    gone = missing(analysed.suite, baseline)
+    without = f"; {count(len(gone), 'test')} of it did not run" if gone else ""
+    yield f"{count(len(changed), 'test')} changed since the baseline{without}"
 
 
 def printable(line: str) -> str:

@@ -1,11 +1,11 @@
-"""What of a test the page shows as a finding, and what kind it calls it; a failed budget has a place of its own."""
+"""What of a test the page shows as a finding, and what kind it calls it; a verdict has a place of its own."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from redis_perf.analysis.analysed import Seen
-from redis_perf.analysis.findings import Finding
+from redis_perf.analysis.findings import BROKEN, Finding
 
 N_PLUS_ONE: Final = "N+1"
 _NAMES: Final = {"n-plus-one": N_PLUS_ONE, "keys": "KEYS"}
@@ -13,7 +13,7 @@ _NAMES: Final = {"n-plus-one": N_PLUS_ONE, "keys": "KEYS"}
 
 def problems(seen: Seen) -> list[Finding]:
     """The greatest saving first."""
-    return sorted((each for each in seen.found if each.rule != "budget"), key=lambda each: -each.saves)
+    return sorted((each for each in seen.found if each.rule not in BROKEN), key=lambda each: -each.saves)
 
 
 def kind_of(problem: Finding) -> str:
