@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar, Final, Literal, TypeAlias
 
 from redis_perf.trace import Site, Trace
 
@@ -17,6 +17,7 @@ Outcome: TypeAlias = Literal["passed", "failed", "error", "skipped", "xfailed", 
 Broken: TypeAlias = Literal["budget", "n-plus-one", "ratchet"]
 """What a test can be failed by: its budget, a suspected N+1 where those fail, more than its baseline."""
 
+_NOTHING: Final = Trace()
 WHENS: tuple[When, ...] = ("setup", "call", "teardown")
 
 
@@ -61,7 +62,7 @@ class Tested:
     @property
     def call(self) -> Trace:
         """What the test itself spent, setup and teardown apart; an empty trace where it did not run."""
-        return self.phases.get("call", Trace())
+        return self.phases.get("call", _NOTHING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

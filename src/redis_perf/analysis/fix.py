@@ -5,6 +5,7 @@ A fix is a phrase that goes before "would be 1 round trip". What a trace cannot 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from redis_perf.trace import Store
@@ -36,6 +37,7 @@ _ORM: Final = {
 }  # fmt: skip
 
 
+@lru_cache(maxsize=1024)
 def fix(store: Store, name: str, shape: str, *, same_key: bool | None = None, through: str | None = None) -> str:
     """What to do instead; empty if nothing is known. `same_key`: all had the same Redis key, each its own, or who knows
     (None). `through`: the ORM that sent it, see `redis_perf.trace.Path`."""

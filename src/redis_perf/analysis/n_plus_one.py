@@ -85,7 +85,7 @@ def n_plus_one(trace: Trace, threshold: int = THRESHOLD) -> list[Suspect]:
     found = [
         suspect
         for trips in ways.values()
-        if len(trips) >= threshold and trips[0].site is not None and _may_be_one(trips[0])
+        if len(trips) >= threshold and _may_be_one(trips[0])
         for row in _rows(trips)
         for suspect in _suspects(row, threshold)
     ]
@@ -131,13 +131,15 @@ def _rows(trips: Sequence[RoundTrip]) -> Iterator[list[RoundTrip]]:
 def _suspects(row: Sequence[RoundTrip], threshold: int) -> Iterator[Suspect]:
     first = row[0]
     operation, site = first.operations[0], first.site
+    if site is None or len(row) < threshold:
+        return
     different = _different([trip.arguments for trip in row])
     keys = _different([trip.key for trip in row])
     asked = keys if operation.name in _BY_KEY and keys is not None else different
     through = None if first.path is None else first.path.through
     same_key = None if keys is None else keys == 1 if keys in (1, len(row)) else None
     instead = fix(first.store, operation.name, operation.shape, same_key=same_key, through=through) or ANY_FIX
-    if site is not None and len(row) >= threshold and (asked is None or asked >= threshold):
+    if asked is None or asked >= threshold:
         yield Suspect(
             store=first.store,
             shape=operation.shape,

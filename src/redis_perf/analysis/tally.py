@@ -60,11 +60,14 @@ def tallies(trace: Trace) -> Tallies:
     """Every number in one pass."""
     if not trace.round_trips and not trace.opened:
         return NOTHING
-    counts = {store: _Count(trace, store) for store in STORES}
-    redis, postgres = (counts[store].tally() for store in STORES)
-    both = counts["redis"].intervals and counts["postgres"].intervals
-    depth = depth_of(counts["redis"].intervals + counts["postgres"].intervals) if both else redis.depth + postgres.depth
-    return Tallies(redis=redis, postgres=postgres, depth=depth)
+    trips = trace.round_trips
+    redis = [trip for trip in trips if trip.store == "redis"]
+    postgres = [trip for trip in trips if trip.store == "postgres"] if len(redis) < len(trips) else []
+    counts = [_Count(trace, store, every) for store, every in zip(STORES, (redis, postgres), strict=True)]
+    of_redis, of_postgres = (count.tally() for count in counts)
+    intervals = [count.intervals for count in counts]
+    depth = depth_of(intervals[0] + intervals[1]) if all(intervals) else of_redis.depth + of_postgres.depth
+    return Tallies(redis=of_redis, postgres=of_postgres, depth=depth)
 
 
 def total(each: Iterable[Tallies]) -> Tallies:
@@ -90,13 +93,14 @@ def depth_of(intervals: list[tuple[int, int]]) -> int:
 class _Count:
     """One store's share of a trace."""
 
-    def __init__(self, trace: Trace, store: Store) -> None:
-        self.every = [trip for trip in trace.round_trips if trip.store == store]
-        self.charged = [trip for trip in self.every if trip.purpose in trace.purposes]
+    def __init__(self, trace: Trace, store: Store, every: list[RoundTrip]) -> None:
+        purposes = trace.purposes
+        self.every = every
+        self.charged = [trip for trip in every if trip.purpose in purposes]
         self.complete = [trip for trip in self.charged if trip.answer == "complete"]
-        self.connections = sum(opened.store == store for opened in trace.opened)
+        self.connections = sum([opened.store == store for opened in trace.opened])
         self.intervals = [(trip.started_ns, trip.ended_ns) for trip in self.complete]
-        if any(trip.waits for trip in self.complete):
+        if [trip for trip in self.complete if trip.waits]:
             self.intervals = [interval for trip in self.complete for interval in trip.intervals]
 
     def tally(self) -> Tally:

@@ -15,6 +15,7 @@ from typing import Final, TypeAlias
 from redis_perf.analysis.analysed import Analysed
 from redis_perf.analysis.baseline import MEASURES, NOTHING, STORES, Entry, entry_of, missing, shape_changes
 from redis_perf.analysis.findings import BROKEN, Finding
+from redis_perf.analysis.tally import NOTHING as NOTHING_SENT
 from redis_perf.analysis.tally import NUMBERS, Tallies, Tally, tallies, total
 from redis_perf.analysis.waste import connecting
 from redis_perf.report.places import relative
@@ -47,7 +48,7 @@ def summary(analysed: Analysed, *, baseline: Mapping[str, Entry] | None = None) 
         for when, numbers in spent.items():
             sums[when].append(numbers)
         seen.add(tested)
-        yield (",\n" if index else "\n") + json.dumps(_test(tested, spent, found, suite) | _before(tested, baseline))
+        yield (",\n" if index else "\n") + _test(tested, spent, found, suite, _before(tested, baseline))
     yield "\n],\n" + ",\n".join(
         f"{json.dumps(name)}: {json.dumps(value)}"
         for name, value in (_whole(suite, sums, seen) | _missing(suite, baseline)).items()
@@ -97,19 +98,24 @@ def _whole(suite: Suite, sums: dict[When, list[Tallies]], seen: _Seen) -> Json:
     }
 
 
-def _test(tested: Tested, spent: dict[When, Tallies], found: tuple[Finding, ...], suite: Suite) -> Json:
-    return {
+def _test(tested: Tested, spent: dict[When, Tallies], found: tuple[Finding, ...], suite: Suite, before: Json) -> str:
+    """As JSON."""
+    phases = ", ".join(f'"{when}": {_phase(tested.phases[when], numbers)}' for when, numbers in spent.items())
+    about: Json = {
         "nodeid": tested.nodeid,
         "outcome": tested.outcome,
         "file": tested.file,
         "line": tested.line,
         "verdict": tested.verdict,
         "broken": tested.broken if tested.verdict is not None else None,
-        "phases": {when: _phase(tested.phases[when], numbers) for when, numbers in spent.items()},
+    }
+    more: Json = {
         "projections": _projections(spent["call"], suite.networks_ns) if "call" in spent else [],
         **_found(tested, found, suite),
         "fixtures": [_fixture(fixture) for fixture in tested.fixtures],
+        **before,
     }
+    return f'{json.dumps(about)[:-1]}, "phases": {{{phases}}}, {json.dumps(more)[1:]}'
 
 
 def _before(tested: Tested, baseline: Mapping[str, Entry] | None) -> Json:
@@ -129,13 +135,16 @@ def _missing(suite: Suite, baseline: Mapping[str, Entry] | None) -> Json:
     return {} if baseline is None else {"missing": missing(suite, baseline)}
 
 
-def _phase(trace: Trace, numbers: Tallies) -> Json:
-    return {
-        **_tallies(numbers),
-        "children": trace.children,
-        "problems": list(trace.problems),
-        "notes": list(trace.notes),
-    }
+def _phase(trace: Trace, numbers: Tallies) -> str:
+    """As JSON; that of a phase that sent nothing is made once."""
+    if numbers is NOTHING_SENT and not (trace.children or trace.problems or trace.notes):
+        return _NOTHING
+    return _phase_text(trace, numbers)
+
+
+def _phase_text(trace: Trace, numbers: Tallies) -> str:
+    more = {"children": trace.children, "problems": list(trace.problems), "notes": list(trace.notes)}
+    return json.dumps(_tallies(numbers) | more)
 
 
 def _tallies(numbers: Tallies) -> Json:
@@ -146,6 +155,9 @@ def _tallies(numbers: Tallies) -> Json:
 
 def _tally(numbers: Tally) -> Json:
     return dict(zip(NUMBERS, _OF_TALLY(numbers), strict=True))
+
+
+_NOTHING: Final = _phase_text(Trace(), NOTHING_SENT)
 
 
 def _projections(numbers: Tallies, networks_ns: Sequence[int]) -> list[Json]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 
 from redis_perf.analysis.analysed import Seen
 from redis_perf.analysis.baseline import Entry
@@ -39,7 +40,7 @@ class Rows:
     def __init__(self, suite: Suite, baseline: Mapping[str, Entry] | None) -> None:
         self._suite = suite
         self._left = None if baseline is None else set(baseline)
-        self._columns: dict[str, list[object]] = {name: [] for name in COLUMNS}
+        self._rows: list[tuple[object, ...]] = []
         self._found: dict[tuple[str, Site | None, str], _Found] = {}
         self._taps: dict[tuple[str, str | None, str | None], int] = {}
         self._servers: Counter[tuple[str, str]] = Counter()
@@ -50,13 +51,11 @@ class Rows:
             self._left.discard(tested.nodeid)
         found = problems(seen)
         for problem in found:
-            self._add_problem(problem, len(self._columns["id"]))
+            self._add_problem(problem, len(self._rows))
         for trace in tested.phases.values():
             for tap in trace.taps:
                 self._add_tap(tap)
-        values = _row(tested, seen.call, found) | {"block": block, "within": within, "base": _base(base)}
-        for name, column in self._columns.items():
-            column.append(values[name])
+        self._rows.append((*_row(tested, seen.call, found), block, within, _base(base)))
 
     def block_ended(self, block: Block) -> None:
         self._servers.update(block.servers)
@@ -71,7 +70,7 @@ class Rows:
             "servers": [[*server, trips] for server, trips in self._servers.most_common()],
             "missing": None if self._left is None else sorted(map(redacted, self._left)),
             "problems": [_plain(each, root) for each in found],
-            "tests": self._columns,
+            "tests": dict(zip(COLUMNS, zip(*self._rows, strict=True) if self._rows else repeat(()), strict=False)),
         }
 
     def _add_problem(self, problem: Finding, test: int) -> None:
@@ -98,28 +97,29 @@ class Rows:
             self._taps[about] = self._taps.get(about, 0) + (tap.seen or 0)
 
 
-def _row(tested: Tested, call: Tallies, found: Sequence[Finding]) -> Values:
+def _row(tested: Tested, call: Tallies, found: Sequence[Finding]) -> tuple[object, ...]:
+    """The COLUMNS, up to those that say where the details are."""
     redis, postgres = call.redis, call.postgres
-    return {
-        "id": redacted(tested.nodeid),
-        "outcome": tested.outcome,
-        "file": tested.file and redacted(tested.file),
-        "line": tested.line,
-        "redis": redis.round_trips,
-        "postgres": postgres.round_trips,
-        "depth": call.depth,
-        "redis_operations": redis.operations,
-        "postgres_operations": postgres.operations,
-        "sent": _plus(redis.sent_bytes, postgres.sent_bytes),
-        "received": _plus(redis.received_bytes, postgres.received_bytes),
-        "setup": redis.setup + postgres.setup,
-        "outside": sum(len(trace.charged) for when, trace in tested.phases.items() if when != "call"),
-        "connections": redis.connections + postgres.connections,
-        "commits": redis.commits + postgres.commits,
-        "lost": redis.lost + postgres.lost,
-        "problems": len(found),
-        "suspects": sum(problem.rule == "n-plus-one" for problem in found),
-    }
+    return (
+        redacted(tested.nodeid),
+        tested.outcome,
+        tested.file and redacted(tested.file),
+        tested.line,
+        redis.round_trips,
+        postgres.round_trips,
+        call.depth,
+        redis.operations,
+        postgres.operations,
+        _plus(redis.sent_bytes, postgres.sent_bytes),
+        _plus(redis.received_bytes, postgres.received_bytes),
+        redis.setup + postgres.setup,
+        sum(len(trace.charged) for when, trace in tested.phases.items() if when != "call"),
+        redis.connections + postgres.connections,
+        redis.commits + postgres.commits,
+        redis.lost + postgres.lost,
+        len(found),
+        sum(problem.rule == "n-plus-one" for problem in found),
+    )
 
 
 def _base(entry: Entry | None) -> list[int] | None:
