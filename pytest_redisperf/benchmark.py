@@ -7,7 +7,7 @@ into `benchmark.extra_info`, so into `--benchmark-json` and comparisons, and int
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from statistics import median
 from time import perf_counter_ns
 from typing import Any, TypedDict
@@ -192,11 +192,18 @@ class Sending:
         return report
 
 
+def _timing(request: pytest.FixtureRequest) -> Any:
+    """What times calls. pytest-codspeed has `benchmark` only while it is enabled, `codspeed_benchmark` always."""
+    for name in ("benchmark", "codspeed_benchmark"):
+        with suppress(pytest.FixtureLookupError):
+            return request.getfixturevalue(name)
+    return None
+
+
 def benchmark_of(request: pytest.FixtureRequest, redisperf: RedisPerf, networks_ns: tuple[int, ...]) -> Benchmark:
     """The fixture's value. The test fails with a sentence where pytest-benchmark (or pytest-codspeed) is missing."""
-    try:
-        benchmark = request.getfixturevalue("benchmark")
-    except pytest.FixtureLookupError:
+    benchmark = _timing(request)
+    if benchmark is None:
         pytest.fail(
             "redisperf: redisperf_benchmark needs pytest-benchmark: pip install 'pytest-redisperf[benchmark]'",
             pytrace=False,

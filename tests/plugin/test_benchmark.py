@@ -152,3 +152,19 @@ def test_without_pytest_benchmark_the_fixture_says_what_to_install(run: Run) -> 
 def test_only_benchmarks_are_run_where_that_is_asked_for(run: Run) -> None:
     result = run(PUSH + "\ndef test_other(): ...\n", *BENCHMARK, "--benchmark-only")
     result.assert_outcomes(passed=1, skipped=1)
+
+
+CODSPEED = ("-p", "pytest_codspeed.plugin")
+ENABLED = ("--codspeed", "--codspeed-max-time=0.01", "--codspeed-warmup-time=0")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [CODSPEED, (*CODSPEED, *ENABLED), (*DISABLED, *CODSPEED), (*BENCHMARK, *CODSPEED, *ENABLED)],
+    ids=["disabled", "enabled", "beside pytest-benchmark", "in its place"],
+)
+def test_next_to_codspeed_calls_are_counted_and_held(run: Run, options: tuple[str, ...]) -> None:
+    pytest.importorskip("pytest_codspeed")
+    result = run(PUSH.replace("exactly(2)", "1"), *options)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E*round trips: at most 1, spent 2", "      2         0 *::test_push"])

@@ -109,7 +109,7 @@ class Block:
             return {"when": when} | _NOTHING
         trips = trace.round_trips
         self.trips += len(trips)
-        sorts = [self._sort(trip) for trip in trips]
+        sorts = self._numbered(trips)
         self._count_servers(sorts)
         is_call = when == "call"
         numbers = seen.call if is_call else tallies(trace)
@@ -143,16 +143,19 @@ class Block:
             "text": problem.text,
             "saves": problem.saves,
             "loop": plain_site(problem.loop, self._root),
-            "trips": sorted(numbers[id(trip)] for trip in problem.trips),
+            "trips": sorted([numbers[id(trip)] for trip in problem.trips]),
         }
 
-    def _sort(self, trip: RoundTrip) -> int:
-        of_sort = _OF_SORT(trip)
-        number = self._sorts.get(of_sort)
-        if number is None:
-            number = self._sorts[of_sort] = len(self._plain_sorts)
-            self._plain_sorts.append(self._plain_sort(trip))
-        return number
+    def _numbered(self, trips: Sequence[RoundTrip]) -> list[int]:
+        """The number of each one's sort."""
+        known, numbers = self._sorts, []
+        for trip, of_sort in zip(trips, map(_OF_SORT, trips), strict=True):
+            number = known.get(of_sort)
+            if number is None:
+                number = known[of_sort] = len(self._plain_sorts)
+                self._plain_sorts.append(self._plain_sort(trip))
+            numbers.append(number)
+        return numbers
 
     def _plain_sort(self, trip: RoundTrip) -> Sort:
         return Sort(
