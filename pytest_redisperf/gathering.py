@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
 import pytest
 
+from pytest_redisperf.crashes import crashes_of
 from pytest_redisperf.gathered_test import GatheredTest
 from pytest_redisperf.handing import Handing
 from pytest_redisperf.options import Settings
@@ -41,7 +41,7 @@ class Gathering:
         self._files = {form: _target(config, form, reports) for form in FILES if getattr(reports, form)}
         self._github = bool(reports.github)
         self._tests: dict[str, GatheredTest] = {}
-        self._crashed: dict[str, str | None] = {}
+        self._crashes = crashes_of(config)
         self._stopped: str | None = None
         self._suite: Suite | None = None
         self._reporting: Reporting | None = None
@@ -52,15 +52,6 @@ class Gathering:
         if test is None:
             test = self._tests[report.nodeid] = GatheredTest(report)
         test.add(report, self._handing.take(report))
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any, error: object) -> None:
-        if error:
-            self._crashed.setdefault(node.gateway.id, None)
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_handlecrashitem(self, crashitem: str, report: Any) -> None:
-        self._crashed[report.node.gateway.id] = crashitem
 
     @property
     def suite(self) -> Suite:
@@ -84,9 +75,7 @@ class Gathering:
         return self._reporting
 
     def _incomplete(self) -> Iterator[str]:
-        for worker, test in self._crashed.items():
-            ran = "between two tests" if test is None else f"while it ran {test}"
-            yield f"worker {worker} crashed {ran}: what it had sent in that time is missing"
+        yield from self._crashes
         if self._stopped is not None:
             yield f"the run ended before all tests had run: {self._stopped}"
 

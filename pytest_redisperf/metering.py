@@ -16,6 +16,7 @@ from typing import Literal, TypeAlias
 import pytest
 from _pytest._code.code import ExceptionRepr
 
+from pytest_redisperf.crashes import crashes_of
 from pytest_redisperf.faults import OwnFaults
 from pytest_redisperf.fixture_accounts import PHASE_RECORDING, PHASE_WINDOWS, RUNNING, WINDOWS, Accounting, fixtures_of
 from pytest_redisperf.options import Limits, Settings
@@ -57,7 +58,9 @@ class Metering:
         if self._settings.metered:
             self._config.pluginmanager.register(Accounting(self._config), "redisperf-fixture-accounts")
             if not hasattr(self._config, "workerinput"):
-                self._config.pluginmanager.register(Summary(self._settings), "redisperf-summary")
+                self._config.pluginmanager.register(
+                    Summary(self._settings, crashes_of(self._config)), "redisperf-summary"
+                )
                 if self._config.getoption("xmlpath", None):
                     from pytest_redisperf.junit import Totals
 

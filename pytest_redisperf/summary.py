@@ -47,8 +47,10 @@ def _wire(settings: Settings) -> str:
 class Summary:
     """Gathers and prints."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, crashes: Iterable[str] = ()) -> None:
+        """`crashes` says, once the tests have run, what is missing."""
         self._settings = settings
+        self._crashes = crashes
         self._tests: dict[str, dict[str, Phase]] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -69,7 +71,7 @@ class Summary:
 
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        if not self._tests:
+        if not self._tests and not list(self._crashes):
             return
         terminalreporter.write_sep("=", "redisperf")
         try:
@@ -83,18 +85,20 @@ class Summary:
     def lines(self, verbosity: int = 0, *, whole: bool = True) -> Iterator[str]:
         """`verbosity` as pytest's: with -q the sums alone, with -vv every test. `whole`: all tests there are ran."""
         network_ns = self._settings.networks_ns[0]
+        incomplete = [f"incomplete: {sentence}" for sentence in self._crashes]
+        yield from incomplete
         yield from _table(self._tests, None if verbosity > 1 else self._settings.top, network_ns, rows=verbosity >= 0)
         if verbosity >= 0:
             yield from _outside_the_call(self._tests)
             yield from _by_name(self._tests)
             yield from _connection_setup(self._tests)
             yield from fixture_accounts.lines(_fixtures(self._tests))
-        yield from _suspects(self._tests, self._settings, whole=whole)
+        yield from _suspects(self._tests, self._settings, whole=whole and not incomplete)
         yield from _wastes(self._tests)
         yield from _unseen(self._tests)
 
 
-_DOUBTS = ("suspected", "stale", "waste", "lost", "not counted")
+_DOUBTS = ("incomplete", "suspected", "stale", "waste", "lost", "not counted")
 
 
 def _is_whole(terminalreporter: pytest.TerminalReporter) -> bool:

@@ -25,7 +25,7 @@ def test_a_fault_while_recording_is_a_warning_and_the_test_passes(run, monkeypat
 
 
 def test_a_fault_while_checking_is_a_warning_and_the_test_passes(run, monkeypatch):
-    monkeypatch.setattr(metering, "check", broken)
+    monkeypatch.setattr("redis_perf.check.check", broken)
     result = run(GET, "--redisperf-budget=redis=0", "-Werror")
     result.assert_outcomes(passed=1, warnings=1)
     result.stdout.fnmatch_lines(["*redisperf internal error while checking its budget: ZeroDivisionError: *"])

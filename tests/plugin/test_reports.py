@@ -179,8 +179,9 @@ def test_a_crashed_worker_makes_the_report_incomplete(run: Run, pytester: pytest
         def test_crash(redisperf_redis):
             os._exit(1)
         """
-    run(
+    result = run(
         source,
+        "--redisperf",
         "--redisperf-trace=run.jsonl",
         "--redisperf-sarif=run.sarif",
         "-p",
@@ -188,6 +189,7 @@ def test_a_crashed_worker_makes_the_report_incomplete(run: Run, pytester: pytest
         "-n1",
         "--max-worker-restart=0",
     )
+    result.stdout.fnmatch_lines(["incomplete: worker gw0 crashed while it ran *::test_crash: what it had sent in *"])
     suite = suite_in(pytester)
     crashed = [sentence for sentence in suite.incomplete if "crashed" in sentence]
     assert len(crashed) == 1
