@@ -23,7 +23,8 @@ from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 from redis_perf.call_path import function, path_of
-from redis_perf.trace import Answer, Operation, Path, Purpose, RoundTrip, Site, Store, round_trip
+from redis_perf.round_trips import round_trip
+from redis_perf.trace import Answer, Operation, Path, Purpose, RoundTrip, Site, Store
 from redis_perf.wire import Caller
 
 Emit: TypeAlias = Callable[[RoundTrip], None]
@@ -257,28 +258,14 @@ class Conversation:
 
     def _finish(self, trip: _Trip, unanswered: Answer) -> RoundTrip:
         site, lane, path = _whence(trip.caller)
+        operations = tuple([_operation(asked.name, asked.shape, asked.failed) for asked in trip.asked])
+        answer = unanswered if trip.owed else "complete" if trip.settled else "none owed"
         return round_trip(
-            self.store,
-            self.connection,
-            tuple([_operation(asked.name, asked.shape, asked.failed) for asked in trip.asked]),
-            trip.started_ns,
-            trip.ended_ns,
-            trip.sent_bytes,
-            trip.received_bytes,
-            site,
-            trip.purpose or "work",
-            lane,
-            self.server,
-            self.name,
-            trip.commits,
-            unanswered if trip.owed else "complete" if trip.settled else "none owed",
-            trip.waited,
-            self.client,
-            _waits(trip.waits) if len(trip.waits) > 1 else (),
-            path,
-            _together([asked.arguments for asked in trip.asked]),
-            _together([asked.key for asked in trip.asked]),
-        )
+            self.store, self.connection, operations, trip.started_ns, trip.ended_ns, trip.sent_bytes,
+            trip.received_bytes, site, trip.purpose or "work", lane, self.server, self.name, trip.commits, answer,
+            trip.waited, self.client, _waits(trip.waits) if len(trip.waits) > 1 else (), path,
+            _together([asked.arguments for asked in trip.asked]), _together([asked.key for asked in trip.asked]),
+        )  # fmt: skip
 
 
 def _whence(caller: Caller | None) -> tuple[Site | None, str | None, Path | None]:

@@ -9,8 +9,8 @@ What a round trip is: see `redis_perf.conversation`, which is the definition as 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, Final, Literal, NamedTuple, Self, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal, NamedTuple, Self, TypeAlias
 
 Store: TypeAlias = Literal["redis", "postgres"]
 Purpose: TypeAlias = Literal["setup", "transaction", "work"]
@@ -100,64 +100,6 @@ class RoundTrip:
     def intervals(self) -> tuple[tuple[int, int], ...]:
         """Its waits, of which it is itself the only one if nothing else is known."""
         return self.waits or ((self.started_ns, self.ended_ns),)
-
-
-class _Loose:
-    """A RoundTrip that is not frozen yet. Freezing pays for each field, eight times as much as this in all."""
-
-    __slots__ = tuple(each.name for each in fields(RoundTrip))
-
-    def __init__(
-        self,
-        store: Store,
-        connection: int,
-        operations: tuple[Operation, ...],
-        started_ns: int,
-        ended_ns: int,
-        sent_bytes: int | None,
-        received_bytes: int | None,
-        site: Site | None,
-        purpose: Purpose,
-        lane: str | None,
-        server: str | None,
-        name: str | None,
-        commits: int,
-        answer: Answer,
-        waited: bool,
-        client: str | None,
-        waits: tuple[tuple[int, int], ...],
-        path: Path | None,
-        arguments: int | None,
-        key: int | None,
-    ) -> None:
-        self.store = store
-        self.connection = connection
-        self.operations = operations
-        self.started_ns = started_ns
-        self.ended_ns = ended_ns
-        self.sent_bytes = sent_bytes
-        self.received_bytes = received_bytes
-        self.site = site
-        self.purpose = purpose
-        self.lane = lane
-        self.server = server
-        self.name = name
-        self.commits = commits
-        self.answer = answer
-        self.waited = waited
-        self.client = client
-        self.waits = waits
-        self.path = path
-        self.arguments = arguments
-        self.key = key
-
-
-def round_trip(*values: Any) -> RoundTrip:
-    """`RoundTrip(*values)` for all of its fields, fast: for where they are made by the million."""
-    loose: Any = _Loose(*values)
-    loose.__class__ = RoundTrip
-    made: RoundTrip = loose
-    return made
 
 
 @dataclass(frozen=True, slots=True)

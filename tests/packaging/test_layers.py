@@ -12,6 +12,7 @@ PURE = {
     "network",
     "suite",
     "conversation",
+    "round_trips",
     "call_path",
     "wire",
     "shape",

@@ -16,7 +16,8 @@ from typing import Any, Final
 
 from redis_perf.report.attributes import Attributes
 from redis_perf.report.records import from_round_trip, to_round_trip
-from redis_perf.trace import RoundTrip, round_trip
+from redis_perf.round_trips import round_trip
+from redis_perf.trace import RoundTrip
 
 MOST_KEPT: Final = 20_000
 """So many kinds of lines are remembered; then it begins anew."""
