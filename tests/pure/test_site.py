@@ -184,3 +184,18 @@ def test_a_caller_is_line_and_lane() -> None:
     assert who.code is sys._getframe().f_code
     assert who.line == sys._getframe().f_lineno - 2
     assert who.lane == threading.current_thread().name
+
+
+def test_a_hook_of_the_users_as_deep_in_the_library_as_a_frame_of_its_own_is_found() -> None:
+    nearest = frames_of("redis.client", 2, of_caller(Trail()))
+    straight = frames_of("redis.client", 1, nearest)
+
+    def hook() -> Any:
+        return nearest()
+
+    entry: Any = frames_of("redis.client", 1, straight)
+    found = []
+    for inner in (straight, hook, straight):
+        entry.__globals__["inner"] = inner
+        found.append(function(entry()))
+    assert found == [sys._getframe().f_code.co_name, "hook", sys._getframe().f_code.co_name]
