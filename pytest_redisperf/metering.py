@@ -27,7 +27,7 @@ from pytest_redisperf.suspects import Suspects
 from redis_perf import BudgetExceeded, NothingMeasured, TapError, Trace
 from redis_perf.budget import Budget
 from redis_perf.recording import pace, tapped
-from redis_perf.report.junit import properties
+from redis_perf.report.junit import BROKEN, properties
 
 BUDGET = pytest.StashKey[Budget]()
 """The budget of this test's own marker."""
@@ -109,8 +109,7 @@ class Metering:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
         __tracebackhide__ = True
-        if VERDICT in item.stash:  # another plugin runs it again
-            del item.stash[VERDICT]
+        _begin_anew(item)
         call = _Recorded(item, "call", self._record, self._suspects)
         with call if self._call_matters(item) else nullcontext():
             result = yield
@@ -128,7 +127,7 @@ class Metering:
             report.redisperf = phase  # type: ignore[attr-defined]
         verdict = verdict_of(item, call)
         if verdict is not None:
-            item.user_properties.append(("redisperf_broken", verdict.broken))
+            item.user_properties.append((BROKEN, verdict.broken))
         if call.excinfo is not None and call.excinfo.errisinstance((BudgetExceeded, NothingMeasured)):
             _lead_with_the_number(report, call.excinfo)
         if call.when == "teardown" and CALL in item.stash:
@@ -170,6 +169,13 @@ class Metering:
         except (BudgetExceeded, NothingMeasured) as error:
             return str(error)
         return None
+
+
+def _begin_anew(item: pytest.Item) -> None:
+    """Where another plugin runs it again, what failed it before is forgotten."""
+    if VERDICT in item.stash:
+        del item.stash[VERDICT]
+    item.user_properties[:] = [each for each in item.user_properties if each[0] != BROKEN]
 
 
 class _Recorded:

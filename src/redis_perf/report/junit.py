@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 STORES: Final = ("redis", "postgres")
+BROKEN: Final = "redisperf_broken"
+"""What failed a test, if it was one of ours: `budget`, `n-plus-one` or `ratchet`."""
 MEASURES: Final = ("round_trips", "operations")
 
 
