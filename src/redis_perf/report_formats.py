@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,9 @@ FORMATS: Final = {
     "markdown": "the dearest tests and the findings, for a page of text",
     "text": "the same for a terminal",
 }
+
+
+LINES_A_PIECE: Final = 1_000
 
 
 class Reporting:
@@ -62,7 +66,7 @@ class Reporting:
             case "trace":
                 from redis_perf.report.suite_file import dumps
 
-                return dumps(self.suite)
+                return _together(dumps(self.suite))
             case "markdown":
                 from redis_perf.report.markdown import markdown
 
@@ -74,6 +78,12 @@ class Reporting:
                     f"{line}\n" for line in suite_lines(self.analysed, "redisperf", top=None, baseline=self._baseline)
                 )
         raise ValueError(f"{form!r} is no report: expected one of {', '.join(FORMATS)}")
+
+
+def _together(lines: Iterator[str]) -> Iterator[str]:
+    """The same in fewer pieces, which are written faster."""
+    while piece := "".join(islice(lines, LINES_A_PIECE)):
+        yield piece
 
 
 def source_root(suite: Suite) -> str | None:
