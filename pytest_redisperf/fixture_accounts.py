@@ -72,6 +72,8 @@ class Accounting:
         self._config = config
         self._shows = config.getoption("setupshow", False)
         self._told: list[FixtureSpending] = []
+        if self._shows:
+            config.pluginmanager.register(_AtTheEnd(self), "redisperf-fixtures-shown")
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_fixture_setup(
@@ -95,15 +97,9 @@ class Accounting:
         if self._shows and PHASE_RECORDING in item.stash:
             self._told += fixtures_of(item.stash[PHASE_RECORDING].trace, [window])
             if when == "setup":
-                self._show()
+                self.show()
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_fixture_post_finalizer(self) -> Generator[None, object, object]:
-        result = yield
-        self._show()
-        return result
-
-    def _show(self) -> None:
+    def show(self) -> None:
         """Beside the line that `--setup-show` has printed."""
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
         capture = self._config.pluginmanager.get_plugin("capturemanager")
@@ -111,6 +107,19 @@ class Accounting:
             with capture.global_and_fixture_disabled():
                 reporter._tw.write("".join(f" ({numbers(spent)} in this {spent['when']})" for spent in self._told))
         self._told.clear()
+
+
+class _AtTheEnd:
+    """With `--setup-show`: a hook that every fixture pays for."""
+
+    def __init__(self, accounting: Accounting) -> None:
+        self._accounting = accounting
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_post_finalizer(self) -> Generator[None, object, object]:
+        result = yield
+        self._accounting.show()
+        return result
 
 
 RUNNING = pytest.StashKey[pytest.Item]()
