@@ -12,7 +12,6 @@ from pytest_redisperf.options import Settings
 from redis_perf import BudgetExceeded, NothingMeasured, Recording, Trace, record
 from redis_perf.budget import Allowance, Budget, Spend
 from redis_perf.limit import Amount, at_most, between, exactly, warm
-from redis_perf.suite import Broken
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_redisperf.suspects import Ignoring
     from redis_perf.growing import GrowthMeasured
     from redis_perf.proxy.fault_points import FaultPoints
+    from redis_perf.suite import Broken
     from redis_perf.worst_case import WorstCase
 
 Record: TypeAlias = "Callable[[], Recording]"

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,8 +21,10 @@ from redis_perf.analysis.n_plus_one import Suspect, n_plus_one
 from redis_perf.recorder import now_ns
 from redis_perf.report.lines import cut, place
 from redis_perf.report.units import count, duration
-from redis_perf.suite import Meant
 from redis_perf.trace import Trace
+
+if TYPE_CHECKING:
+    from redis_perf.suite import Meant
 
 MARKER = "redisperf_ignore"
 INI = "redisperf_ignore"
@@ -59,7 +62,7 @@ IGNORING = pytest.StashKey[list[Ignoring]]()
 FOUND = pytest.StashKey[list[Suspect]]()
 """What is suspected of a test, until it is held against it."""
 
-MEANT = pytest.StashKey[list[Meant]]()
+MEANT: pytest.StashKey[list[Meant]] = pytest.StashKey()
 """What was suspected of a test and is to be ignored, until its report is made."""
 
 
@@ -99,6 +102,8 @@ class Suspects:
             used.update(by)
             ignored += bool(by)
             if by:
+                from redis_perf.suite import Meant
+
                 meant.append(Meant(shape=suspect.shape, site=suspect.site))
             else:
                 found.append(suspect)
