@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import lru_cache
 from heapq import merge
 from typing import Final, TypeAlias
 
@@ -18,7 +19,7 @@ from redis_perf.report.jsonl import TraceFileError, head_record, opened_line, to
 from redis_perf.report.records import Record, from_site, to_a_site, to_opened
 from redis_perf.report.trip_lines import TripReader, TripWriter, trip_of
 from redis_perf.suite import Broken, FixtureSpent, Meant, Outcome, Suite, Tested, When
-from redis_perf.trace import Opened, RoundTrip, Trace
+from redis_perf.trace import Opened, Purpose, RoundTrip, Tapped, Trace
 
 _encoded: Final = json.JSONEncoder(separators=(",", ":")).encode
 FORMAT: Final = "redisperf-suite"
@@ -73,12 +74,25 @@ def tested_lines(tested: Tested, writer: TripWriter) -> Iterator[str]:
     }
     yield _line({name: value for name, value in about.items() if value is not None})
     for when, trace in tested.phases.items():
-        yield _line({"redisperf.kind": "phase", "redisperf.when": when} | head_record(trace))
+        yield _phase_line(when, trace)
         yield from _sent(trace, writer)
     for spent in tested.fixtures:
         named = {"redisperf.fixture": spent.name, "redisperf.scope": spent.scope, "redisperf.when": spent.when}
         yield _line({"redisperf.kind": "fixture"} | named | head_record(spent.trace))
         yield from _sent(spent.trace, writer)
+
+
+def _phase_line(when: When, trace: Trace) -> str:
+    """Most phases have one that was written before; a problem is more than its text, and is written each time."""
+    if trace.problems or trace.notes:
+        return _line({"redisperf.kind": "phase", "redisperf.when": when} | head_record(trace))
+    return _usual_phase_line(when, trace.children, trace.taps, trace.purposes)
+
+
+@lru_cache(maxsize=1024)
+def _usual_phase_line(when: When, children: int, taps: tuple[Tapped, ...], purposes: frozenset[Purpose]) -> str:
+    head = head_record(Trace(children=children, taps=taps, purposes=purposes))
+    return _line({"redisperf.kind": "phase", "redisperf.when": when} | head)
 
 
 def incomplete_line(sentence: str) -> str:
