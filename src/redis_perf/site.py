@@ -5,9 +5,8 @@ event loop's own frames lies only the line that started the loop, which is not t
 "not seen" (a background task of a pool, say). Only code object and line are kept; they become text later. So are
 the calls that led to that line, up to `FRAMES_ABOVE` frames: by them a loop is told from a line that several use.
 
-Looking at each frame is most of what a tap costs. So a connection keeps the `Trail` of its last walk: where as many
-frames lie between, the near one and the last of them run the same code as the last time, and beyond them the same
-instruction of the user's, they are taken for the same.
+Telling whose a frame is costs more than getting it. So a connection keeps the `Trail` of its last walk: where each
+frame runs the same code as the last time, it is known whose all of them are. Every frame is looked at all the same.
 """
 
 from __future__ import annotations
@@ -29,8 +28,6 @@ LIBRARIES = (
 ENDS = ("asyncio.events.", "asyncio.runners.", "asyncio.base_events.", "_pytest.", "pluggy.", "pytest_redisperf.")
 
 FRAMES_ABOVE = 6
-NEAR = 2
-"""So far from the tap a frame is looked at each time: where a hook of the user's that sends would be."""
 _ORMS = (
     ("/sqlalchemy/orm/strategies.py", "sqlalchemy lazy load"),
     ("/django/db/models/fields/related_descriptors.py", "django lazy load"),
@@ -47,16 +44,11 @@ _orm_places: dict[str, int] = {}
 class Trail:
     """The code of the frames the last walk passed over, and the callers found beyond, by the instruction they ran."""
 
-    __slots__ = ("callers", "last", "near", "passed")
+    __slots__ = ("callers", "passed")
 
     def __init__(self) -> None:
+        self.passed: tuple[CodeType, ...] = ()
         self.callers: dict[int, Caller] = {}
-        self.led_past(())
-
-    def led_past(self, passed: tuple[CodeType, ...]) -> None:
-        self.passed = passed
-        self.last = len(passed) - 1
-        self.near = min(NEAR, self.last)
 
 
 def caller(depth: int = 1, trail: Trail | None = None) -> Caller:
@@ -65,21 +57,23 @@ def caller(depth: int = 1, trail: Trail | None = None) -> Caller:
     task = current_task(loop) if loop is not None else None
     lane = current_thread().name if task is None else task.get_name()
     if trail is not None:
-        passed, near, last = trail.passed, trail.near, trail.last
+        frame: Any = _getframe(depth)
         try:
-            if not passed or (
-                _getframe(depth + last).f_code is passed[last] and _getframe(depth + near).f_code is passed[near]
-            ):
-                frame: Any = _getframe(depth + last + 1)
+            for code in trail.passed:
+                if frame.f_code is not code:
+                    break
+                frame = frame.f_back
+            else:
                 who = trail.callers.get(frame.f_lasti)
                 if who is not None and who[0] is frame.f_code and who[2] == lane:
+                    above = frame
                     for code, instruction in who[3].frames:  # type: ignore[union-attr]
-                        frame = frame.f_back
-                        if frame.f_code is not code or frame.f_lasti != instruction:
+                        above = above.f_back
+                        if above.f_code is not code or above.f_lasti != instruction:
                             break
                     else:
                         return who
-        except (AttributeError, ValueError):  # the stack ends before
+        except AttributeError:  # None: the stack ends here
             pass
     return _walk(_getframe(depth), trail or Trail(), lane)
 
@@ -102,7 +96,7 @@ def _walk(start: FrameType, trail: Trail, lane: str | None) -> Caller:
         if kind == _USER:
             calls = _calls(frame, _orm(passed))
             who = trail.callers[frame.f_lasti] = Caller(code, frame.f_lineno, lane, calls)
-            trail.led_past(tuple(passed))
+            trail.passed = tuple(passed)
             return who
         if kind == _END:
             break
