@@ -83,6 +83,9 @@ class Runs:
         marked = f"import {row.imports}pytest\n\n@pytest.mark.parametrize('turn', range({TESTS}))\n"
         (directory / "test_it.py").write_text(f"{marked}def test_it(turn{fixtures}):\n    {lines}\n")
         (directory / "schema.sql").write_text("CREATE TABLE t (x int);\n")
+        (directory / "nothing.py").touch()
+        plugins = ["timing", *([row.plugin] if row.plugin else [])]
+        (directory / "conftest.py").write_text(f"pytest_plugins = {plugins}\n")
         began_ns = time.monotonic_ns()
         ended = self._pytest(row, directory)
         ended_ns = time.monotonic_ns()
@@ -97,9 +100,9 @@ class Runs:
             prefix = NOBODY
             for path in (directory, *directory.iterdir()):
                 os.chown(path, 65534, 65534)
-        plugins = ["timing", *([row.plugin] if row.plugin else []), *(["redisperf"] if row.ours else [])]
-        words = [word for plugin in plugins for word in ("-p", plugin)]
-        options = [*words, *row.options, "-q", "-x", "--rootdir=.", "--import-mode=importlib"]
+        # For each plugin named here pytest looks through the installed distributions: once for each row, as a run does.
+        plugin = "redisperf" if row.ours else "nothing"
+        options = ["-p", plugin, *row.options, "-q", "-x", "--rootdir=.", "--import-mode=importlib"]
         if row.plugin == "dbfixtures":
             options.append(f"--postgresql-exec={embedded.postgres_binary().parent / 'pg_ctl'}")
         if "docker" in row.needs and row.ours:
@@ -118,12 +121,14 @@ class Runs:
         place = {"HOME": str(directory)} if "somebody else" in row.needs else {}
         if not row.ours:  # which find memory themselves
             place["TMPDIR"] = str(directory)
+        inherited = {**os.environ}
+        inherited.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed tool has its bytecode
         return {
-            **os.environ,
+            **inherited,
             **place,
             **{f"BENCHMARK_{store.upper()}_IMAGE": image for store, image in self._images.items()},
             "BENCHMARK_TIMES": str(directory / "times"),
-            "PYTHONPATH": str(ROOT / "benchmarks/stacks"),
+            "PYTHONPATH": os.pathsep.join([str(ROOT / "benchmarks/stacks"), str(directory)]),
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             "TESTCONTAINERS_RYUK_DISABLED": "true",
         }

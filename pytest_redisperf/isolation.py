@@ -117,6 +117,10 @@ class Isolation:
         if _lends(server):
             self._of(server).begin()
 
+    def lend(self, lending: Lending) -> None:
+        """From these databases, which another process has begun."""
+        self._lending = lending
+
     def close(self) -> None:
         """The databases go with their server. Calling it again does nothing."""
         connection, self._connection = self._connection, None
@@ -214,6 +218,7 @@ def isolation_of(config: pytest.Config) -> Isolation:
     """The one of this run."""
     if _OF_RUN not in config.stash:
         config.stash[_OF_RUN] = Isolation(config)
+        config.add_cleanup(config.stash[_OF_RUN].close)
     return config.stash[_OF_RUN]
 
 

@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from importlib import import_module
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import pytest
 
 from pytest_redisperf.ahead import Ahead, Stoppable
+from pytest_redisperf.elsewhere import Elsewhere
 from pytest_redisperf.options import Settings
 from redis_perf import ServerUnavailable
 from redis_perf.own_children import own_children
+from redis_perf.servers import starter
 
 if TYPE_CHECKING:
+    import socket
+    from subprocess import Popen
+
     from redis_perf.servers import PostgresServer, RedisServer
+    from redis_perf.servers.isolation.lending import Lending
     from redis_perf.trace import Store
 
 Server = TypeVar("Server", bound=Stoppable)
@@ -32,16 +39,22 @@ class Servers(Generic[Server]):
         self._config = config
         self._store = store
         self._starting = start
-        self.begin: Callable[[Server], object] = lambda _: None
-        """What else to do ahead, with the first one."""
-        self._ahead: Ahead[Server] | None = None
+        self._ahead: Ahead[Server] | Elsewhere[Server] | None = None
         self._running: list[Server] = []
         self._failed_in = ""
 
-    def start_ahead(self) -> None:
-        """Begin to start the first one, without waiting for it."""
-        if not self._running and self._ahead is None:
-            self._ahead = Ahead(lambda: _ours(self._begun))
+    @property
+    def untouched(self) -> bool:
+        """Whether none was begun."""
+        return not self._running and self._ahead is None
+
+    def start_here(self, begin: Callable[[Server], object]) -> None:
+        """Begin to start the first one in a thread, and what else is to be done with it ahead."""
+        self._ahead = Ahead(lambda: _ours(lambda: self._begun(begin)))
+
+    def expect(self, channel: socket.socket, lend: Callable[[Any], object]) -> None:
+        """The first one is started by another process, which hands it over on this channel."""
+        self._ahead = Elsewhere(channel, lambda: _ours(self._starting), lend)
 
     def __getitem__(self, index: int) -> Server:
         while len(self._running) <= index:
@@ -59,10 +72,10 @@ class Servers(Generic[Server]):
         """One that is not kept."""
         return started(self._config, self._starting)
 
-    def _begun(self) -> Server:
+    def _begun(self, begin: Callable[[Server], object]) -> Server:
         server = self._starting()
         try:
-            self.begin(server)
+            begin(server)
         except BaseException:
             server.stop()
             raise
@@ -71,9 +84,8 @@ class Servers(Generic[Server]):
     def _first(self) -> Server:
         if self._failed_in:
             pytest.fail(f"redisperf: no {self._store} in this run, see the error of {self._failed_in}", pytrace=False)
-        ahead, self._ahead = self._ahead, None
         try:
-            return started(self._config, self._starting) if ahead is None else _had(ahead.result)
+            return started(self._config, self._starting) if self._ahead is None else _had(self._ahead.result)
         except pytest.fail.Exception:
             self._failed_in = os.environ.get("PYTEST_CURRENT_TEST", "the first test that asked").partition(" (")[0]
             raise
@@ -84,6 +96,9 @@ class RunServers(NamedTuple):
 
     redis: Servers[RedisServer]
     postgres: Servers[PostgresServer]
+
+    def of(self, store: Store) -> Servers[Any]:
+        return self.redis if store == "redis" else self.postgres
 
 
 _OF_RUN = pytest.StashKey[RunServers]()
@@ -110,31 +125,49 @@ def servers_of(config: pytest.Config) -> RunServers:
 def start_ahead(config: pytest.Config, stores: set[Store]) -> None:
     """Begin to start the servers of these stores; a fake one or one looked up by URL would gain nothing."""
     settings, running = Settings.of(config), servers_of(config)
-    if "postgres" in stores and _takes_time(settings.postgres):
-        from pytest_redisperf.isolation import isolation_of
+    orders: list[starter.Order] = []
+    for store in sorted(stores):
+        servers, choice = running.of(store), settings.redis if store == "redis" else settings.postgres
+        if not servers.untouched or choice == "fake" or "://" in choice:
+            continue
+        if choice.startswith("docker"):  # its client cannot be handed over
+            servers.start_here(_looked_at if store == "redis" else _with_database(config))
+        else:
+            orders.append(starter.Order(store, choice, settings.strict))
+    if orders:
+        with suppress(OSError):  # then they are started when they are asked for, and that fails or not
+            _start_elsewhere(config, running, orders)
 
-        isolation = isolation_of(config)
-        config.add_cleanup(isolation.close)
-        running.postgres.begin = isolation.begin
-        running.postgres.start_ahead()
-    if "redis" in stores and _takes_time(settings.redis):
-        running.redis.begin = _looked_at
-        running.redis.start_ahead()
+
+def _start_elsewhere(config: pytest.Config, running: RunServers, orders: list[starter.Order]) -> None:
+    process, channels = starter.start(orders)
+    config.add_cleanup(partial(_see_off, process, channels))
+    for order, channel in zip(orders, channels, strict=True):
+        running.of(order.store).expect(channel, partial(_lend, config))
 
 
-def _takes_time(choice: str) -> bool:
-    """Imports what starting needs: here, because two threads that import at once take longer than one of them."""
-    kind = choice.partition(":")[0]
-    if kind in ("embedded", "system"):
-        import_module(f"redis_perf.servers.{kind}")
-        import_module("redis_perf.servers.isolation.lending")
-    return choice != "fake" and "://" not in choice
+def _see_off(process: Popen[bytes], channels: list[socket.socket]) -> None:
+    """It ends what nobody has taken, and the copies for later runs."""
+    for channel in channels:
+        channel.close()
+    process.wait()
+
+
+def _lend(config: pytest.Config, lending: Lending) -> None:
+    from pytest_redisperf.isolation import isolation_of
+
+    isolation_of(config).lend(lending)
 
 
 def _looked_at(server: RedisServer) -> None:
     """The first reset asks what a new server is like."""
-    if server.owned:
-        server.reset()
+    server.reset()
+
+
+def _with_database(config: pytest.Config) -> Callable[[PostgresServer], None]:
+    from pytest_redisperf.isolation import isolation_of
+
+    return isolation_of(config).begin
 
 
 def started(config: pytest.Config, start: Callable[[], Server]) -> Server:

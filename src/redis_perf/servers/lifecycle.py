@@ -167,6 +167,13 @@ class OurProcess:
         self._conditions.append(condition)
         return condition
 
+    def disown(self) -> None:
+        """Let go of it: it was handed over to another process, by pickle, and ends with that."""
+        self._watched.disown()
+
+    def settle(self) -> None:
+        """Return when all is there that it leaves to later runs."""
+
     def recover(self) -> None:
         """Take back what was done to it. One that died by itself stays dead: that is to be seen."""
         if self._killed:

@@ -13,17 +13,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from redis_perf.certificates import Certificates
 from redis_perf.errors import ServerUnavailable
 from redis_perf.servers import pgwire
-from redis_perf.servers.cluster_cache import CacheUnusable, Cluster, ClusterCache
 from redis_perf.servers.lifecycle import Condition, OurProcess
 from redis_perf.servers.ports import TAKEN, on_free_port
 from redis_perf.servers.postgres_options import PLAIN, PostgresOptions
-from redis_perf.servers.scram import verifier
-from redis_perf.servers.unprivileged import Unprivileged, unprivileged
 from redis_perf.servers.watched import IN_MEMORY, Watched, run_directory
+
+if TYPE_CHECKING:  # what only starting needs is imported where it is: a server may have been started elsewhere
+    from redis_perf.servers.cluster_cache import Cluster, ClusterCache
+    from redis_perf.servers.unprivileged import Unprivileged
 
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -71,7 +72,13 @@ class LocalPostgres(OurProcess):
     def dsn(self) -> str:
         return self._dsn("postgres")
 
+    def __getstate__(self) -> dict[str, object]:
+        """Can be handed over to another process, by pickle. What is made for later runs is left to this one."""
+        return {**self.__dict__, "_cache": None}
+
     def _start(self, port: int) -> Watched:
+        from redis_perf.servers.cluster_cache import CacheUnusable, ClusterCache
+
         directory = run_directory()
         try:
             self._cache = ClusterCache.of(self._installation / "bin/postgres", INITDB, directory, Path(IN_MEMORY))
@@ -91,6 +98,8 @@ class LocalPostgres(OurProcess):
         self.port = port
         self.unix_directory = str(directory)
         self._socket_path = f"{directory}/.s.PGSQL.{port}"
+        from redis_perf.servers.unprivileged import unprivileged
+
         user = unprivileged(self._installation, directory)
         if self._cache is None:
             return self._answering(user, directory, _made(user, directory, None))
@@ -99,6 +108,8 @@ class LocalPostgres(OurProcess):
             return self._answering(user, directory, _made(user, directory, cluster))
 
     def _answering(self, user: Unprivileged, directory: Path, prepare: str) -> Watched:
+        from redis_perf.servers.scram import verifier
+
         access = f"ALTER ROLE postgres PASSWORD '{verifier(self._password, self.options.scram_iterations)}'"
         serve = self._serve(user, directory, self.port)
         clear = _segment_removal(directory)
@@ -120,6 +131,8 @@ class LocalPostgres(OurProcess):
     def _furnished(self, directory: Path) -> None:
         (directory / "access").write_text(self.options.access())
         if self.options.tls:
+            from redis_perf.certificates import Certificates
+
             Certificates.make(directory)
 
     def _serve(self, user: Unprivileged, directory: Path, port: int) -> list[str]:
@@ -180,6 +193,10 @@ class LocalPostgres(OurProcess):
         if self._cache is not None:
             self._cache.hasten()
         self._watched.stop()
+        self.settle()
+
+    def settle(self) -> None:
+        """Return when the cluster is there that a later run will take."""
         if self._cache is not None:
             self._cache.settle()
 

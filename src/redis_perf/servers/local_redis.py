@@ -8,7 +8,6 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from redis_perf.certificates import Certificates
 from redis_perf.errors import ServerUnavailable
 from redis_perf.servers import resp
 from redis_perf.servers.isolation.redis_reset import RedisReset
@@ -82,6 +81,8 @@ class LocalRedis(OurProcess):
         if self._furnish is not None:
             self._furnish(directory)
         if self.options.tls:
+            from redis_perf.certificates import Certificates
+
             Certificates.make(directory)
         configuration = directory / "redis.conf"
         configuration.touch(mode=0o600)

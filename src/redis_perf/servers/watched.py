@@ -11,14 +11,15 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from redis_perf.errors import ServerUnavailable
 from redis_perf.own_children import own_children
-from redis_perf.servers.guard import SHELL, Guard, Life
+from redis_perf.servers.guard import POLL_S, SHELL, Guard, Life
 
 Answer = TypeVar("Answer")
 
@@ -28,6 +29,24 @@ NO_EXECUTION = getattr(os, "ST_NOEXEC", 0)  # Linux only, as is IN_MEMORY
 ROOMY_BYTES = 1 << 30  # a cluster takes 40 MB, a database 7 MB, and Docker gives 64 MB in all
 # A socket's path may have 103 bytes (macOS) or 107 (Linux); the longest name we put into a directory is Postgres's.
 LONGEST_PATH_BYTES = 103 - len("/redisperf-12345678/.s.PGSQL.12345")
+
+
+class Elsewhere:
+    """The shell of a server that another process of ours has started: no child of this one."""
+
+    returncode: int | None = None
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def wait(self) -> None:
+        """Return when it has ended: last of all it removes the directory."""
+        deadline = time.monotonic() + GONE_DEADLINE_S
+        while self._directory.exists() and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+
+
+Shell: TypeAlias = "subprocess.Popen[bytes] | Elsewhere"
 
 
 class Watched:
@@ -64,7 +83,7 @@ class Watched:
         last = "finish" if farewell else "slay"
         living = os.open(self.guard.life, os.O_WRONLY)
         try:
-            self._shell = subprocess.Popen(
+            self._shell: Shell = subprocess.Popen(
                 ["sh", "-c", SHELL, "sh", str(directory), prepare, shlex.join(serve), last, clear],
                 stdin=commands,
                 stdout=living,
@@ -76,8 +95,24 @@ class Watched:
         finally:
             os.close(commands)
             os.close(living)
+        self._own()
+
+    def _own(self) -> None:
         self._end = weakref.finalize(self, _end, self._shell, self._control, self._life)
         os.register_at_fork(after_in_child=_disowning(weakref.ref(self)))
+
+    def __getstate__(self) -> Path:
+        """Can be handed over to another process, by pickle: it lives for both until this one disowns it."""
+        return self.directory
+
+    def __setstate__(self, directory: Path) -> None:
+        """Raises OSError when it was stopped."""
+        self.directory = directory
+        self.guard = Guard(directory)
+        self._life = Life(self.guard)
+        self._control = os.open(self.guard.control, os.O_WRONLY | os.O_NONBLOCK)
+        self._shell = Elsewhere(directory)
+        self._own()
 
     def until(self, ask: Callable[[], Answer]) -> Answer:
         """What `ask` returns once it no longer raises OSError. Raises ServerUnavailable when the server ended."""
@@ -187,13 +222,13 @@ def _both_ends(pipe: Path) -> tuple[int, int]:
     return reading, writing
 
 
-def _end(shell: subprocess.Popen[bytes], control: int, life: Life) -> None:
+def _end(shell: Shell, control: int, life: Life) -> None:
     os.close(control)
     shell.wait()
     life.close()
 
 
-def _let_go(shell: subprocess.Popen[bytes], control: int, life: Life) -> None:
+def _let_go(shell: Shell, control: int, life: Life) -> None:
     os.close(control)
     life.close()
     shell.returncode = 0

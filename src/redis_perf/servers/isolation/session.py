@@ -51,6 +51,17 @@ class Session:
             self._socket.close()
             raise
 
+    def __getstate__(self) -> socket.socket:
+        """Can be handed over to another process while it is asked nothing."""
+        return self._socket
+
+    def __setstate__(self, connected: socket.socket) -> None:
+        self._asked = []
+        self.deleted = 0
+        self._socket = connected
+        self._socket.settimeout(pgwire.TIMEOUT_S)
+        self._answers = connected.makefile("rb")
+
     def query(self, statement: str) -> list[Row]:
         """The rows of the last of these statements (`;` between them: one transaction). Raises Refused, OSError."""
         self.send(statement)

@@ -1,0 +1,55 @@
+"""Handing a running server, and open sockets, from one process of ours to another: pickled, over a unix socket.
+
+What is pickled says itself what of it can be handed over. The sockets in it become the receiver's; the sender closes
+its own afterwards.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import socket
+import struct
+
+MOST_SOCKETS = 8
+_HEAD = struct.Struct("!I")
+
+
+def send(channel: socket.socket, what: object) -> None:
+    """Raises OSError when nobody listens."""
+    text = io.BytesIO()
+    pickler = _Pickler(text)
+    pickler.dump(what)
+    socket.send_fds(channel, [_HEAD.pack(text.tell())], pickler.descriptors)
+    channel.sendall(text.getbuffer())
+
+
+def receive(channel: socket.socket) -> object:
+    """What was sent; waits for it. Raises EOFError when the other side has gone without a word."""
+    head, descriptors, _, _ = socket.recv_fds(channel, _HEAD.size, MOST_SOCKETS)
+    if len(head) < _HEAD.size:
+        raise EOFError
+    sockets = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+    with channel.makefile("rb") as text:
+        return _Unpickler(text.read(*_HEAD.unpack(head)), sockets).load()
+
+
+class _Pickler(pickle.Pickler):
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file, pickle.HIGHEST_PROTOCOL)
+        self.descriptors: list[int] = []
+
+    def persistent_id(self, value: object) -> int | None:
+        if not isinstance(value, socket.socket):
+            return None
+        self.descriptors.append(value.fileno())
+        return len(self.descriptors) - 1
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, text: bytes, sockets: list[socket.socket]) -> None:
+        super().__init__(io.BytesIO(text))
+        self._sockets = sockets
+
+    def persistent_load(self, number: int) -> socket.socket:
+        return self._sockets[number]
