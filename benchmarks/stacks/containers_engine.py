@@ -26,9 +26,7 @@ def containers(place: Path) -> Iterator[tuple[dict[str, str], str]]:
     helpers: Any = module_from_spec(spec)
     spec.loader.exec_module(helpers)
     # The official image's temporary server is reached over its unix socket only, and stays up for less long.
-    helpers.ENTRYPOINT = helpers.ENTRYPOINT.replace('"$@" &', '"$@" -c listen_addresses= &').replace(
-        "sleep 0.5", "sleep 0.1"
-    )
+    helpers.ENTRYPOINT = helpers.ENTRYPOINT.replace('"$@" &', '"$@" -c listen_addresses= &').replace("S:-0.5", "S:-0.1")
     tempfile.tempdir = str(place)
     why = ""
     for storage in ("overlay2", "vfs"):

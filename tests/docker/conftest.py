@@ -34,18 +34,24 @@ DAEMON = (
 BRIDGE = Path("/sys/class/net/docker0")
 POSTGRES_UID = 999
 # The phases of the official image: make the cluster, a temporary server for the set-up, stop it, the one that stays.
-# Worse than there, the temporary one is reached over TCP, and it stays up for a while.
+# Worse than there, the temporary one is reached over TCP, and it stays up for a while, or as long as a test says.
 ENTRYPOINT = """#!/bin/sh
 set -e
 [ "${1#-}" = "$1" ] || set -- postgres "$@"
 set -- "$@" -D "$PGDATA" -c 'listen_addresses=*' -c unix_socket_directories=/tmp
+ready() {  # before, it ignores the signal that ends it, as what a shell has in the background does
+    while read -r line; do last=$line; done <"$PGDATA/postmaster.pid"
+    [ "$last" = ready ]
+}
 if [ ! -e "$PGDATA/PG_VERSION" ]; then
+    last=
     printf %s "$POSTGRES_PASSWORD" >/tmp/password
     initdb -D "$PGDATA" -U postgres --pwfile=/tmp/password --auth=scram-sha-256 $POSTGRES_INITDB_ARGS
     echo 'host all all all scram-sha-256' >>"$PGDATA/pg_hba.conf"
     echo 'temporary server'
     "$@" &
-    sleep 0.5
+    until ready; do sleep 0.05; done
+    sleep "${TEMPORARY_S:-0.5}"
     kill -INT $!
     wait $! || true
     echo 'temporary server stopped'

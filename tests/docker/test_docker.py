@@ -102,7 +102,7 @@ def test_each_test_has_a_database_of_its_own_that_is_then_gone(postgres_server: 
 def test_the_server_that_makes_the_cluster_answers_but_is_not_taken_for_the_one_that_stays(
     postgres_image: str, postgres_server: servers.PostgresServer
 ) -> None:
-    environment = {"POSTGRES_PASSWORD": "secret", "POSTGRES_INITDB_ARGS": "--no-sync"}
+    environment = {"POSTGRES_PASSWORD": "secret", "POSTGRES_INITDB_ARGS": "--no-sync", "TEMPORARY_S": "60"}
     early = Container("postgres", postgres_image, 5432, ports.free_port(), ["postgres"], **environment)
     try:
         with pytest.raises(ServerUnavailable, match=r"postmaster \d+ of "):
@@ -173,6 +173,58 @@ def test_a_redis_is_killed_and_restarted_at_the_same_address_and_paused(redis_im
         assert asked(server.url, ["PING"]) == [b"PONG"]
     finally:
         server.stop()
+
+
+def test_a_redis_without_memory_refuses_writes_until_the_block_ends(redis_server: DockerRedis) -> None:
+    with redis_server.fill_memory():
+        with pytest.raises(ServerUnavailable, match="OOM"):
+            asked(redis_server.url, ["SET", "k", "v"])
+        assert asked(redis_server.url, ["GET", "k"]) == [None]
+    assert asked(redis_server.url, ["SET", "k", "v"]) == [b"OK"]
+
+
+def test_a_redis_that_is_read_only_keeps_its_data_and_is_writable_after_its_reset(redis_server: DockerRedis) -> None:
+    asked(redis_server.url, ["SET", "k", "v"])
+    redis_server.read_only()
+    with pytest.raises(ServerUnavailable, match="READONLY"):
+        asked(redis_server.url, ["SET", "k", "w"])
+    assert asked(redis_server.url, ["GET", "k"]) == [b"v"]
+    redis_server.reset()
+    assert asked(redis_server.url, ["SET", "k", "v"]) == [b"OK"]
+
+
+def test_a_redis_started_anew_has_memory_again(redis_image: str) -> None:
+    server = DockerRedis("docker", redis_image)
+    try:
+        condition = server.fill_memory()
+        server.restart()
+        assert asked(server.url, ["SET", "k", "v"]) == [b"OK"]
+        condition.end()  # nothing is left to end
+        assert asked(server.url, ["CONFIG", "GET", "maxmemory"]) == [[b"maxmemory", b"0"]]
+    finally:
+        server.stop()
+
+
+def test_a_reset_takes_settings_back(redis_server: DockerRedis) -> None:
+    redis_server.reset()
+    asked(redis_server.url, ["CONFIG", "SET", "maxmemory", "100mb"])
+    redis_server.reset()
+    assert asked(redis_server.url, ["CONFIG", "GET", "maxmemory"]) == [[b"maxmemory", b"0"]]
+
+
+def test_a_postgres_is_read_only_in_sessions_that_are_open_too(postgres_server: DockerPostgres) -> None:
+    with postgres_server.database() as dsn, psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("create table t (i int)")
+        with postgres_server.read_only():
+            with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+                connection.execute("insert into t values (1)")
+            assert connection.execute("select count(*) from t").fetchone() == (0,)
+        connection.execute("insert into t values (1)")
+
+
+def test_the_memory_of_a_postgres_cannot_be_filled(postgres_server: DockerPostgres) -> None:
+    with pytest.raises(ServerUnavailable, match="PostgreSQL has no limit of memory"):
+        postgres_server.fill_memory()
 
 
 def test_what_a_postgres_in_a_container_would_not_survive_is_refused(postgres_server: DockerPostgres) -> None:

@@ -175,9 +175,22 @@ def test_starting_servers_are_no_processes_of_the_test_that_runs_meanwhile(pytes
     run_pytest("--redisperf", *EMBEDDED, subprocess=True).assert_outcomes(passed=2)
 
 
+@pytest.mark.parametrize("python", ["/no/such/python", "/bin/true"], ids=["cannot be started", "ends at once"])
+def test_where_no_other_process_starts_them_they_are_started_when_asked_for(python, pytester, run_pytest, runs):
+    pytester.makeconftest(f"import sys\nsys.executable = {python!r}")
+    pytester.makepyfile(
+        """
+        def test_both(redisperf_redis, redisperf_postgres):
+            assert redisperf_redis.ping()
+            assert redisperf_postgres.execute("select 1").fetchone() == (1,)
+        """
+    )
+    run_pytest(*EMBEDDED, "-W", "error", subprocess=True).assert_outcomes(passed=1)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no fork")
 def test_a_test_may_fork_while_servers_start(pytester, run_pytest, runs):
-    """A child of a process with threads might hang; Python warns of it, which `-W error` makes a failure."""
+    """They are started by another process. A child of one with threads might hang, and Python would warn of it."""
     pytester.makepyfile(
         """
         import os

@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from redis_perf.errors import ServerUnavailable
+from redis_perf.servers.conditions import Conditions
 from redis_perf.servers.engine import OTHER_WAYS, engine, one_line, problems, removed
 from redis_perf.servers.lifecycle import NotOurs
 from redis_perf.servers.ports import TAKEN
@@ -148,6 +149,9 @@ class OurContainer(NotOurs):
     _container: Container
     _killed = _paused = False
 
+    def __init__(self) -> None:
+        self._conditions = Conditions()
+
     @property
     def alive(self) -> bool:
         """Whether it runs, frozen or not."""
@@ -169,6 +173,7 @@ class OurContainer(NotOurs):
             self.start()
         if self._paused:
             self.resume()
+        self._conditions.end()
 
     def stop(self) -> None:
         """Remove the container and return when it is gone. Idempotent."""

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from redis_perf.errors import ServerUnavailable
 from redis_perf.servers import pgwire, resp, scram
+from redis_perf.servers.conditions import NO_LIMIT, Condition, full_memory, read_only_sessions, replica_of_nobody
 from redis_perf.servers.container import MEMORY, Container, OurContainer
+from redis_perf.servers.isolation.redis_reset import RedisReset
 from redis_perf.servers.ports import on_free_port
 
 REDIS_IMAGE = "redis:8"
@@ -47,15 +49,17 @@ class DockerRedis(OurContainer):
 
     def __init__(self, choice: str, image: str) -> None:
         """Run it and return when it answers. Raises ServerUnavailable with the end of its log."""
+        super().__init__()
         self.choice = choice
         self._image = image
         self._password = secrets.token_hex(16)
+        self._reset: RedisReset | None = None
         on_free_port(self._start)
 
     def _start(self, port: int) -> None:
         self._container = Container("redis", self._image, 6379, port, [*REDIS_OPTIONS, "--requirepass", self._password])
         try:
-            (info,) = self._container.until(lambda: self._ask("INFO server"))
+            (info,) = self._container.until(lambda: self._asked(["INFO", "server"]))
         except BaseException:
             self.stop()
             raise
@@ -67,18 +71,23 @@ class DockerRedis(OurContainer):
         return f"redis://:{self._password}@{host}:{port}/0"
 
     def reset(self) -> None:
-        """Empty it, in one pipeline; killed it is started, paused it is resumed.
+        """As it was when it started: no keys, scripts, functions, statistics, clients; its own settings and users.
 
-        Raises ServerUnavailable when it does not answer any more.
+        Killed it is started, paused it is resumed, a condition is ended. Raises ServerUnavailable when it does not
+        answer any more.
         """
         self.recover()
-        commands = ["CLIENT UNPAUSE", "FLUSHALL", "SCRIPT FLUSH", "CONFIG RESETSTAT", "SLOWLOG RESET"]
-        if not self.version.startswith("Redis 6"):
-            commands.append("FUNCTION FLUSH")
-        try:
-            self._ask(*commands)
-        except OSError as error:
-            raise self._container.failure(f"does not answer any more ({error})") from error
+        if self._reset is None:
+            self._reset = RedisReset(self.ask, self.version)
+        self._reset()
+
+    def fill_memory(self) -> Condition:
+        """Writes are answered with -OOM: `maxmemory 1` and `noeviction`, until the condition ends."""
+        return self._conditions.begun(full_memory(self.ask))
+
+    def read_only(self) -> Condition:
+        """Writes are answered with -READONLY: it is the replica of nobody, until the condition ends. Data stays."""
+        return self._conditions.begun(replica_of_nobody(self.ask))
 
     def kill(self) -> None:
         """SIGKILL; `start` brings it back, empty."""
@@ -89,7 +98,8 @@ class DockerRedis(OurContainer):
         """Start it after `kill`, at the same address; returns when it answers."""
         self._container.start()
         self._killed = False
-        self._container.until(lambda: self._ask("PING"))
+        self._container.until(lambda: self._asked(["PING"]))
+        self._conditions.forget()
 
     def restart(self) -> None:
         """End it in good order, if it runs, and start it; returns when it answers. It is empty then."""
@@ -99,8 +109,15 @@ class DockerRedis(OurContainer):
             self._container.end()
         self.start()
 
-    def _ask(self, *commands: str) -> list[resp.Reply]:
-        return resp.ask(self._container.address, ["AUTH", self._password], *map(str.split, commands))[1:]
+    def ask(self, *commands: Sequence[str]) -> list[resp.Reply]:
+        """The replies. Raises ServerUnavailable when it refuses a command or does not answer any more."""
+        try:
+            return self._asked(*commands)
+        except OSError as error:
+            raise self._container.failure(f"does not answer any more ({error})") from error
+
+    def _asked(self, *commands: Sequence[str]) -> list[resp.Reply]:
+        return resp.ask(self._container.address, ["AUTH", self._password], *commands)[1:]
 
 
 class DockerPostgres(OurContainer):
@@ -110,6 +127,7 @@ class DockerPostgres(OurContainer):
 
     def __init__(self, choice: str, image: str) -> None:
         """Run it and return when the server that stays answers. Raises ServerUnavailable with the end of its log."""
+        super().__init__()
         self.choice = choice
         self._image = image
         self._password = secrets.token_hex(16)
@@ -143,16 +161,26 @@ class DockerPostgres(OurContainer):
     @contextmanager
     def database(self) -> Iterator[str]:
         """The DSN of a fresh, empty database, dropped at the end with whatever is still connected to it."""
+        self.recover()
         name = f"test_{secrets.token_hex(6)}"
         strategy = " STRATEGY FILE_COPY" if int(self.version.split()[1].split(".")[0]) >= 15 else ""
         self._administer(f"CREATE DATABASE {name} TEMPLATE template0{strategy}")
         try:
             yield self._dsn(name)
         finally:
+            self.recover()
             self._administer(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
-    def _execute(self, statement: str) -> str:
-        return pgwire.execute(self._container.address, statement, password=self._password)
+    def fill_memory(self) -> Condition:
+        """Raises ServerUnavailable: there is no limit to set."""
+        raise ServerUnavailable(NO_LIMIT)
+
+    def read_only(self) -> Condition:
+        """Transactions that do not say otherwise are READ ONLY, in all sessions: writes fail with 25006."""
+        return self._conditions.begun(read_only_sessions(self._execute, self._container.until))
+
+    def _execute(self, statement: str, options: str = pgwire.WRITING) -> str:
+        return pgwire.execute(self._container.address, statement, password=self._password, options=options)
 
     def _administer(self, statement: str) -> None:
         try:

@@ -7,9 +7,10 @@ asks for a clean state.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol, Self
+from typing import NamedTuple, Protocol
 
 from redis_perf.errors import ServerUnavailable
+from redis_perf.servers.conditions import Condition, Conditions
 from redis_perf.servers.guard import Guard, Life
 from redis_perf.servers.watched import GONE_DEADLINE_S, Watched
 
@@ -56,29 +57,6 @@ class Lifecycle(Protocol):
         ...
 
 
-class Condition:
-    """In force from when it is made until `end`, the server's `reset` or `restart`, or the end of a `with` block."""
-
-    def __init__(self, undo: Callable[[], object]) -> None:
-        self._undo: Callable[[], object] | None = undo
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.end()
-
-    def end(self) -> None:
-        """The server is as before. Calling it again does nothing."""
-        undo, self._undo = self._undo, None
-        if undo is not None:
-            undo()
-
-    def forget(self) -> None:
-        """It has ended by itself: the server started anew."""
-        self._undo = None
-
-
 class Crash(NamedTuple):
     """Kills and starts a server, from whatever process it is called in."""
 
@@ -109,7 +87,7 @@ class OurProcess:
 
     def __init__(self) -> None:
         self._paused = self._killed = False
-        self._conditions: list[Condition] = []
+        self._conditions = Conditions()
 
     def _ask(self) -> Callable[[], object]:
         """A value that can be handed to another process."""
@@ -158,14 +136,7 @@ class OurProcess:
         return Crash(self._watched.guard, self._ask())
 
     def _started_anew(self) -> None:
-        for condition in self._conditions:
-            condition.forget()
-        self._conditions.clear()
-
-    def _condition(self, undo: Callable[[], object]) -> Condition:
-        condition = Condition(undo)
-        self._conditions.append(condition)
-        return condition
+        self._conditions.forget()
 
     def disown(self) -> None:
         """Let go of it: it was handed over to another process, by pickle, and ends with that."""
@@ -180,8 +151,7 @@ class OurProcess:
             self.start()
         if self._paused:
             self.resume()
-        while self._conditions:
-            self._conditions.pop().end()
+        self._conditions.end()
 
 
 class NotOurs:

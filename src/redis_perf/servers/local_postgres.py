@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from redis_perf.errors import ServerUnavailable
 from redis_perf.servers import pgwire
-from redis_perf.servers.lifecycle import Condition, OurProcess
+from redis_perf.servers.conditions import NO_LIMIT, Condition, read_only_sessions
+from redis_perf.servers.lifecycle import OurProcess
 from redis_perf.servers.ports import TAKEN, on_free_port
 from redis_perf.servers.postgres_options import PLAIN, PostgresOptions
 from redis_perf.servers.watched import IN_MEMORY, Watched, run_directory
@@ -162,27 +163,18 @@ class LocalPostgres(OurProcess):
 
     def fill_memory(self) -> Condition:
         """Raises ServerUnavailable: there is no limit to set."""
-        raise ServerUnavailable(
-            "PostgreSQL has no limit of memory that could be filled; ErrorReply('53200') of the proxy answers as if"
-        )
+        raise ServerUnavailable(NO_LIMIT)
 
     def read_only(self) -> Condition:
         """Transactions that do not say otherwise are READ ONLY, in all sessions: writes fail with 25006."""
-        self._all_sessions("on")
-        return self._condition(partial(self._all_sessions, "off"))
-
-    def _all_sessions(self, read_only: str) -> None:
-        """A new session that has the setting was forked after the postmaster told the others of it."""
-        self._execute(f"ALTER SYSTEM SET default_transaction_read_only = {read_only}")
-        self._execute("SELECT pg_reload_conf()")
-        self._watched.until(partial(_has_read_only, self._socket_path, read_only))
+        execute = partial(pgwire.execute, self._socket_path)
+        return self._conditions.begun(read_only_sessions(execute, self._watched.until))
 
     def _ask(self) -> Callable[[], object]:
         return partial(pgwire.execute, self._socket_path, "SELECT 1")
 
     def _started_anew(self) -> None:
-        while self._conditions:  # ALTER SYSTEM outlives the process
-            self._conditions.pop().end()
+        self._conditions.end()  # ALTER SYSTEM outlives the process
 
     def outlive(self, seconds: int) -> int:
         """Live on for so long after this process, whatever `stop` says; see `Watched.outlive`."""
@@ -212,15 +204,6 @@ class LocalPostgres(OurProcess):
 
     def _dsn(self, database: str) -> str:
         return f"postgresql://postgres:{self._password}@127.0.0.1:{self.port}/{database}{self.options.query(self.unix_directory)}"
-
-
-def _has_read_only(socket_path: str, wanted: str) -> None:
-    setting = "current_setting('default_transaction_read_only')"
-    statement = f"DO $$ BEGIN IF {setting} <> '{wanted}' THEN RAISE 'not yet'; END IF; END $$"
-    try:
-        pgwire.execute(socket_path, statement, options="")
-    except ServerUnavailable as not_yet:
-        raise ConnectionError(str(not_yet)) from not_yet
 
 
 def _made(user: Unprivileged, directory: Path, cluster: Cluster | None) -> str:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from redis_perf.errors import ServerUnavailable
 from redis_perf.servers import resp
+from redis_perf.servers.conditions import Condition, full_memory, replica_of_nobody
 from redis_perf.servers.isolation.redis_reset import RedisReset
-from redis_perf.servers.lifecycle import Condition, OurProcess
+from redis_perf.servers.lifecycle import OurProcess
 from redis_perf.servers.ports import on_free_port
 from redis_perf.servers.redis_options import RedisOptions
 from redis_perf.servers.watched import Watched, run_directory
@@ -146,27 +147,15 @@ class LocalRedis(OurProcess):
 
     def fill_memory(self) -> Condition:
         """Writes are answered with -OOM: `maxmemory 1` and `noeviction`, until the condition ends."""
-        return self._set({"maxmemory": "1", "maxmemory-policy": "noeviction"})
+        return self._conditions.begun(full_memory(self.ask))
 
     def read_only(self) -> Condition:
         """Writes are answered with -READONLY: it is the replica of nobody, until the condition ends. Data stays.
 
         Raises ServerUnavailable for a node of a Redis Cluster, which refuses to be that.
         """
-        self.ask(["REPLICAOF", "127.0.0.1", "1"])
-        return self._condition(lambda: self.ask(["REPLICAOF", "NO", "ONE"]))
-
-    def _set(self, settings: dict[str, str]) -> Condition:
-        before = [self.ask(["CONFIG", "GET", name])[0] for name in settings]
-        self.ask(*(["CONFIG", "SET", name, value] for name, value in settings.items()))
-        return self._condition(lambda: self.ask(*map(_setting, before)))
+        return self._conditions.begun(replica_of_nobody(self.ask))
 
     def stop(self) -> None:
         """End it and return when process and files are gone. Idempotent."""
         self._watched.stop()
-
-
-def _setting(reply: resp.Reply) -> list[str]:
-    """The command that brings back what CONFIG GET has said."""
-    assert isinstance(reply, list)
-    return ["CONFIG", "SET", *(part.decode() for part in reply if isinstance(part, bytes))]

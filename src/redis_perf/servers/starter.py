@@ -57,24 +57,30 @@ class Ready(NamedTuple):
 
 def start(orders: Sequence[Order]) -> tuple[subprocess.Popen[bytes], list[socket.socket]]:
     """The process, and the socket where each order's server will come. Raises OSError when it cannot be had."""
-    ours, theirs = zip(*(socket.socketpair() for _ in orders), strict=True)
-    words = [f"{channel.fileno()} {' '.join(map(str, order))}" for channel, order in zip(theirs, orders, strict=True)]
+    with contextlib.ExitStack() as kept, contextlib.ExitStack() as passed_on:
+        pairs = [socket.socketpair() for _ in orders]
+        ours = [kept.enter_context(pair[0]) for pair in pairs]
+        theirs = [passed_on.enter_context(pair[1]).fileno() for pair in pairs]
+        words = [f"{channel} {' '.join(map(str, order))}" for channel, order in zip(theirs, orders, strict=True)]
+        process = _begun(words, theirs)
+        kept.pop_all()
+    return process, ours
+
+
+def _begun(orders: list[str], channels: list[int]) -> subprocess.Popen[bytes]:
     options = ["-B"] if sys.dont_write_bytecode else []
     if sys.pycache_prefix:
         options += ["-X", f"pycache_prefix={sys.pycache_prefix}"]
     path = os.pathsep.join(place for place in sys.path if place)
-    with contextlib.ExitStack() as closing, own_children():
-        for channel in theirs:
-            closing.enter_context(channel)
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-S", *options, "-c", CODE, path, *words],
+    with own_children():
+        return subprocess.Popen(
+            [sys.executable, "-I", "-S", *options, "-c", CODE, path, *orders],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            pass_fds=[channel.fileno() for channel in theirs],
+            pass_fds=channels,
             start_new_session=True,  # out of reach of Ctrl-C
         )
-    return process, list(ours)
 
 
 def main() -> None:
