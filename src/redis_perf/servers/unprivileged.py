@@ -72,7 +72,8 @@ def _somebody() -> tuple[tuple[str, ...], str]:
 def _as_account(installation: Path, directory: Path, changed: tuple[str, ...], owner: str) -> Unprivileged:
     hand_over = _hand_over(directory, owner)
     prepare = [hand_over]
-    if not _works(*changed, str(installation / "bin/postgres"), "--version"):
+    # By way of a shell: what setpriv itself runs may still lie where only root can reach it, its libraries no more.
+    if not _works(*changed, "sh", "-c", 'exec "$@"', "sh", str(installation / "bin/initdb"), "--version"):
         copy = directory / "copy" / installation.parent.name / installation.name
         prepare.insert(0, _copying(installation, copy))
         installation = copy

@@ -1,0 +1,119 @@
+"""Servers where there is little to work with: small memory, a full disk, an ordinary user, a home only root may enter.
+
+The surroundings are real: mounts in a mount namespace of their own, processes of another user.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from redis_perf import servers
+from redis_perf.servers import embedded, unprivileged
+from redis_perf.servers.local_postgres import LocalPostgres
+from redis_perf.servers.watched import run_directory
+
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="mount namespaces are Linux's"),
+    pytest.mark.skipif(sys.platform == "linux" and os.geteuid() != 0, reason="mounting and changing users need root"),
+]
+
+BOTH = """
+import os
+from redis_perf import servers
+redis, postgres = servers.redis("embedded"), servers.postgres("embedded")
+with postgres.database():
+    print(os.path.dirname(postgres.unix_directory), postgres.origin)
+redis.stop()
+postgres.stop()
+"""
+POSTGRES_ALONE = """
+from redis_perf import ServerUnavailable, servers
+try:
+    servers.postgres("embedded")
+except ServerUnavailable as error:
+    print(error)
+"""
+AS_NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+
+
+@pytest.fixture
+def place(postgres_server: servers.PostgresServer, valkey_server: servers.RedisServer) -> Iterator[Path]:
+    """A directory that anybody may enter; what it has in it is looked at, and removed."""
+    place = run_directory()
+    place.mkdir()
+    place.chmod(0o755)
+    yield place
+    shutil.rmtree(place)
+
+
+def printed(code: str, *, before: tuple[str, ...] = (), **environment: str) -> str:
+    command = [*before, sys.executable, "-c", code]
+    inherited = {name: value for name, value in os.environ.items() if name != "TMPDIR"}
+    ended = subprocess.run(command, env=inherited | environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.strip()
+
+
+def with_memory_at(place: str, megabytes: int) -> tuple[str, ...]:
+    mount = f'mount -t tmpfs -o size={megabytes}m tmpfs {place} && exec "$@"'
+    return ("unshare", "--mount", "sh", "-c", mount, "sh")
+
+
+@pytest.mark.usefixtures("place")
+def test_64_mb_of_shared_memory_as_containers_have_it_are_left_alone(tmp_path: Path) -> None:
+    before = with_memory_at("/dev/shm", 64)
+    first, second = (printed(BOTH, before=before, XDG_CACHE_HOME=str(tmp_path)) for _ in range(2))
+    assert first == "/tmp initdb"
+    assert second in ("/tmp spare", "/tmp copy")  # a spare where the cache is on the same file system
+
+
+def test_a_full_disk_is_one_error_with_the_words_of_the_program_it_stopped(place: Path) -> None:
+    code = POSTGRES_ALONE + "\nimport os\nprint('left:', os.listdir(os.environ['TMPDIR']))"
+    before = with_memory_at(str(place), 8)
+    said = printed(code, before=before, TMPDIR=str(place), XDG_CACHE_HOME="/proc/no")
+    assert said.startswith("the server ended while starting; the end of its log:\n")
+    assert "No space left on device" in said
+    assert said.endswith("left: []")
+
+
+def test_an_ordinary_user_has_servers_and_a_cache_of_their_own(place: Path) -> None:
+    if subprocess.run([*AS_NOBODY, sys.executable, "-c", "import redis_perf"], check=False).returncode:
+        pytest.skip("`nobody` may not read this Python")
+    home = place / "home"
+    home.mkdir(mode=0o700)
+    shutil.chown(home, 65534, 65534)
+    for origin in ("initdb", "spare"):
+        assert (
+            printed(BOTH, before=AS_NOBODY, HOME=str(home), XDG_CACHE_HOME="", TMPDIR=str(home)) == f"{home} {origin}"
+        )
+    assert home.stat().st_mode & 0o777 == 0o700
+    assert {path.owner() for path in home.rglob("*")} == {"nobody"}
+
+
+def test_root_without_user_namespaces_has_a_postgres_from_a_home_that_only_root_may_enter(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    works = unprivileged._works
+    monkeypatch.setattr(unprivileged, "_works", lambda *command: command[0] != "unshare" and works(*command))
+    installation = embedded.postgres_binary().parent.parent
+    home = place / "home"
+    home.mkdir(mode=0o700)
+    libraries = installation.parent.with_name(f"{installation.parent.name}.libs")
+    copied = home / "packages" / installation.parent.name / installation.name
+    shutil.copytree(installation, copied)
+    if libraries.exists():
+        shutil.copytree(libraries, home / "packages" / libraries.name)
+    server = LocalPostgres("embedded", copied)
+    try:
+        with server.database():
+            assert (Path(server.unix_directory) / "data").owner() == "nobody"
+    finally:
+        server.stop()
+    assert home.stat().st_mode & 0o777 == 0o700
