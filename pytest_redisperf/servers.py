@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import pytest
 
-from pytest_redisperf.ahead import Ahead, Stoppable
 from pytest_redisperf.elsewhere import Elsewhere
 from pytest_redisperf.options import Settings
 from redis_perf import ServerUnavailable
@@ -25,11 +24,12 @@ if TYPE_CHECKING:
     import socket
     from subprocess import Popen
 
+    from pytest_redisperf.ahead import Ahead, Stoppable
     from redis_perf.servers import PostgresServer, RedisServer
     from redis_perf.servers.isolation.lending import Lending
     from redis_perf.trace import Store
 
-Server = TypeVar("Server", bound=Stoppable)
+Server = TypeVar("Server", bound="Stoppable")
 
 
 class Servers(Generic[Server]):
@@ -50,6 +50,8 @@ class Servers(Generic[Server]):
 
     def start_here(self, begin: Callable[[Server], object]) -> None:
         """Begin to start the first one in a thread, and what else is to be done with it ahead."""
+        from pytest_redisperf.ahead import Ahead
+
         self._ahead = Ahead(lambda: _ours(lambda: self._begun(begin)))
 
     def expect(self, channel: socket.socket, lend: Callable[[Any], object]) -> None:
