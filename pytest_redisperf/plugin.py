@@ -4,8 +4,9 @@ They declare options, fixtures and the marker, and look whether anything asks to
 imported: `metering`, a second plugin that measures. Until a marker, a fixture or an option asks, no client is
 imported, nothing is patched and no hook of ours runs beside a test.
 
-Servers begin to start before the first test asks: when the tests to run are known or, if pytest's cache remembers that
-the same arguments led to tests with servers, before they are collected.
+Servers begin to start before the first test asks: when one that does is collected or, if pytest's cache remembers that
+the same arguments led to tests with servers, before; with `-k` and the like, which leave tests out, when it is known
+which are run.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from redis_perf.trace import Store
 
 _SERVERS: dict[str, Store] = {"_redisperf_redis_servers": "redis", "_redisperf_postgres_servers": "postgres"}
+_LEAVING_OUT = ("keyword", "markexpr", "lf", "deselect")
+"""Options with which not all tests that are collected are run."""
 _CLIENTS = {"redisperf_redis": "redis", "redisperf_postgres": "psycopg"}
 _REMEMBERED = "redisperf/servers"
 _MOST_REMEMBERED = 20
@@ -65,21 +68,25 @@ def pytest_report_header(config: pytest.Config) -> list[str] | None:
 def pytest_runtestloop(session: pytest.Session) -> None:
     if session.testsfailed or not _will_run(session.config):
         return
-    stores = {
-        store for item in session.items for name, store in _SERVERS.items() if name in getattr(item, "fixturenames", ())
-    }
+    stores = {store for item in session.items for store in _stores(item)}
     _start_ahead(session.config, stores)
     _remember(session.config, stores)
     _import_clients(session.items)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Who asks for our benchmark asks for `benchmark`: by that name `--benchmark-only` and pytest-codspeed select."""
+    """Who asks for our benchmark asks for `benchmark`: by that name `--benchmark-only` and pytest-codspeed select.
+
+    Who asks for a server has it started.
+    """
     names: list[str] = getattr(item, "fixturenames", [])
     if "redisperf_benchmark" in names and "benchmark" not in names:
         manager = item.session._fixturemanager
         if manager.getfixturedefs("benchmark", item):
             names.append("benchmark")
+    stores = _stores(item)
+    if stores and _will_run(item.config) and not any(item.config.getoption(option, "") for option in _LEAVING_OUT):
+        _start_ahead(item.config, stores)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -141,6 +148,12 @@ def _will_run(config: pytest.Config) -> bool:
     if any(config.getoption(option, False) for option in looks):
         return False
     return hasattr(config, "workerinput") or config.getoption("dist", "no") == "no"
+
+
+def _stores(item: pytest.Item) -> set[Store]:
+    """Those whose servers it asks for."""
+    names = getattr(item, "fixturenames", ())
+    return {store for name, store in _SERVERS.items() if name in names}
 
 
 def _start_ahead(config: pytest.Config, stores: set[Store]) -> None:

@@ -74,6 +74,24 @@ def test_they_start_before_collection_when_the_same_selection_needed_them_last_t
     assert (pytester.path / ".pytest_cache/v/redisperf/servers").exists()
 
 
+@pytest.mark.parametrize(("options", "expected"), [((), 2), (("-k", "test_"), 0)], ids=["all", "some"])
+def test_they_start_as_soon_as_a_test_is_collected_that_will_surely_run(options, expected, pytester, run_pytest, runs):
+    pytester.makepyfile(
+        test_a="def test_it(redisperf_redis, redisperf_postgres): assert redisperf_redis.ping()",
+        test_b=f"""
+        import os
+        from pathlib import Path
+        from waiting import wait_for_servers
+
+        wait_for_servers({expected})
+        assert {expected} or not any(Path(os.environ["TMPDIR"]).glob("redisperf-*"))
+
+        def test_other(): pass
+        """,
+    )
+    run_pytest(*EMBEDDED, "-p", "no:randomly", *options, subprocess=True).assert_outcomes(passed=2)
+
+
 def test_a_selection_that_needs_none_any_more_is_forgotten(pytester, runs):
     source = "def test_it({}): pass"
     for arguments in ("redisperf_redis", "", ""):
