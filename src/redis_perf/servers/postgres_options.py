@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import quote
 
 USUAL_ITERATIONS = 4096
 """What PostgreSQL itself takes, and RFC 7677 asks for at least."""
 
 
-@dataclass(frozen=True, slots=True)
-class PostgresOptions:
-    """Raises ValueError for fewer than one iteration, and for settings that are ours."""
-
+class _PostgresOptions(NamedTuple):
     scram_iterations: int = 1
     """Of SCRAM-SHA-256, for the password. One is safe for a random password and saves each connection 4 to 8 ms;
     pg8000, for one, refuses fewer than 4096 (USUAL_ITERATIONS)."""
     tls: bool = False
     """Speak TLS only, with a certificate made for this server. The DSN says `sslmode=verify-full`."""
-    settings: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = {}
     """Further settings of `postgresql.conf`, which win over ours: `{"autovacuum": "on", "jit": "on"}`."""
 
-    def __post_init__(self) -> None:
+
+class PostgresOptions(_PostgresOptions):  # no dataclass: see RedisOptions
+    """Raises ValueError for fewer than one iteration, and for settings that are ours."""
+
+    __slots__ = ()
+
+    if not TYPE_CHECKING:
+
+        def __new__(cls, *values: Any, **named: Any) -> Self:
+            options = super().__new__(cls, *values, **named)
+            options._check()
+            return options
+
+    def _check(self) -> None:
         if self.scram_iterations < 1:
             raise ValueError(f"scram_iterations={self.scram_iterations}: expected 1 or more; usual are 4096")
         ours = ADDRESS & self.settings.keys()

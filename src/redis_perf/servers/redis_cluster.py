@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,7 @@ class RedisCluster:
             "cluster-port": str(seat.bus_port),
             **AT_FIRST,
         }
-        options = replace(self._options, settings=settings)
+        options = self._options._replace(settings=settings)
         with own_children():  # known for each thread
             return LocalRedis(
                 self.choice, self._binary, options, port=seat.port, furnish=lambda place: self._furnish(place, seat)

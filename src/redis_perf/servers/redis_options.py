@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import quote
 
 ADMINISTRATOR = "redisperf"
 
 
-@dataclass(frozen=True, slots=True)
-class RedisOptions:
-    """`password` alone is that of the default user; with `user`, of that ACL user, and nobody else may log in.
-
-    Raises ValueError for an ACL user without a password and for what is not one line.
-    """
-
+class _RedisOptions(NamedTuple):
     password: str = ""
     user: str = ""
     acl: str = "~* &* +@all"
@@ -27,10 +21,26 @@ class RedisOptions:
     survives `kill` and `restart`. Without it data is gone after either."""
     tls: bool = False
     """Speak TLS only, with a certificate made for this server."""
-    settings: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = {}
     """Further lines of the configuration file, by their first word."""
 
-    def __post_init__(self) -> None:
+
+class RedisOptions(_RedisOptions):  # no dataclass: what makes those takes a process that starts servers 5 ms to import
+    """`password` alone is that of the default user; with `user`, of that ACL user, and nobody else may log in.
+
+    Raises ValueError for an ACL user without a password and for what is not one line.
+    """
+
+    __slots__ = ()
+
+    if not TYPE_CHECKING:
+
+        def __new__(cls, *values: Any, **named: Any) -> Self:
+            options = super().__new__(cls, *values, **named)
+            options._check()
+            return options
+
+    def _check(self) -> None:
         if self.user and not self.password:
             raise ValueError(f"user={self.user!r} has no password: give password=... as well")
         for text in (self.user, self.acl, *self.settings, *self.settings.values()):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -105,7 +104,7 @@ class RedisSentinel:
         settings = {**IN_STEP_AT_ONCE, **options.settings}
         if options.password:
             settings["masterauth"] = quoted(options.password)
-        self._options = replace(options, settings=settings)
+        self._options = options._replace(settings=settings)
         self._running: list[LocalRedis | Sentinel] = []
         try:
             self._start()
