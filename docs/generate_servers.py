@@ -25,7 +25,7 @@ One INCR a test.""",
     "clean": """## A clean state
 
 From a test's body to that of the next, less what an empty test takes. The body connects to Postgres, inserts and
-commits; with `rollback` it has the fixture's connection. Redis: one INCR.""",
+commits; with `rollback` it has the fixture's connection and does not commit. Redis: it connects, one INCR.""",
     "xdist": """## With xdist
 
 A body of 30 ms and what it does with the servers; each worker has its own.""",

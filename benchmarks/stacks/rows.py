@@ -32,6 +32,13 @@ class Row(NamedTuple):
     """Of the test module."""
 
 
+CONNECTS_TO_REDIS = (
+    "import redis",
+    "with redis.Redis.from_url(redisperf_redis_url) as client:",
+    f"    {INCR}",
+)
+
+
 SCHEMA = ("--redisperf-schema=schema.sql",)
 STORES = (
     Row("pytest alone", fixtures="", imports=""),
@@ -62,8 +69,8 @@ CLEAN = (
     Row("`database`", "ours", CONNECTS, "redisperf_postgres_dsn", SCHEMA, ours=True),
     Row("`reset`", "ours", CONNECTS, "redisperf_postgres_dsn", ("--redisperf-isolation=reset", *SCHEMA), ours=True),
     Row("`rollback`", "ours", (WRITES,), "connection", ("--redisperf-isolation=rollback", *SCHEMA), ours=True),
-    Row("Redis", "ours", (INCR,), "client", ours=True),
-    Row("Redis, `fresh`", "fresh", (INCR,), "client", ours=True),
+    Row("Redis", "ours", CONNECTS_TO_REDIS, "redisperf_redis_url", ours=True),
+    Row("Redis, `fresh`", "fresh", CONNECTS_TO_REDIS, "redisperf_redis_url", ours=True),
 )
 XDIST = tuple(
     row._replace(name=row.name + also, body=(SLOW_BODY, *row.body), options=(*row.options, *options))
