@@ -19,7 +19,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from redis_perf_reference.asyncio.background import Background, OneEach, sleep
-from redis_perf_reference.asyncio.cache import Cache, Commands, connect_redis
+from redis_perf_reference.asyncio.cache import Cache, connect_redis
+from redis_perf_reference.asyncio.connections import Connections
 from redis_perf_reference.availability import Availability
 from redis_perf_reference.cache_input import checked_ttl
 
@@ -68,9 +69,8 @@ class RedisClient:
 
     async def ping(self) -> bool:
         """Asks now, whatever `available` says, and notes the answer."""
-        redis: Commands = self._here.here()[0]
         try:
-            await redis.execute_command("PING")
+            await self._here.here()[0].execute_command("PING")
         except (RedisError, OSError):
             self._availability.failed()
             return False
@@ -80,7 +80,7 @@ class RedisClient:
     async def close(self) -> None:
         """Closes this event loop's connections, and stops asking for a Redis that is away. A call connects anew."""
         self._closings += 1
-        await self._here.here()[0].aclose()
+        await self._here.here()[0].close()
 
     def __repr__(self) -> str:
         return f"<RedisClient {self._shown} {'available' if self.available else 'away'}>"
@@ -88,9 +88,9 @@ class RedisClient:
     def _connect(self) -> Redis:
         return connect_redis(self._url, timeout_seconds=self._timeout_seconds)
 
-    def _connected(self) -> tuple[Redis, Cache]:
-        redis = self._connect()
-        return redis, Cache(redis, self._availability)
+    def _connected(self) -> tuple[Connections, Cache]:
+        connections = Connections(self._connect())
+        return connections, Cache(connections, self._availability)
 
     def _look_out(self) -> None:
         self._background.start_unless_running(partial(self._until_back, self._closings))

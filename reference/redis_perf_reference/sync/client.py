@@ -22,7 +22,8 @@ from redis.exceptions import RedisError
 from redis_perf_reference.availability import Availability
 from redis_perf_reference.cache_input import checked_ttl
 from redis_perf_reference.sync.background import Background, OneEach, sleep
-from redis_perf_reference.sync.cache import Cache, Commands, connect_redis
+from redis_perf_reference.sync.cache import Cache, connect_redis
+from redis_perf_reference.sync.connections import Connections
 
 
 class RedisClient:
@@ -69,9 +70,8 @@ class RedisClient:
 
     def ping(self) -> bool:
         """Asks now, whatever `available` says, and notes the answer."""
-        redis: Commands = self._here.here()[0]
         try:
-            redis.execute_command("PING")
+            self._here.here()[0].execute_command("PING")
         except (RedisError, OSError):
             self._availability.failed()
             return False
@@ -89,9 +89,9 @@ class RedisClient:
     def _connect(self) -> Redis:
         return connect_redis(self._url, timeout_seconds=self._timeout_seconds)
 
-    def _connected(self) -> tuple[Redis, Cache]:
-        redis = self._connect()
-        return redis, Cache(redis, self._availability)
+    def _connected(self) -> tuple[Connections, Cache]:
+        connections = Connections(self._connect())
+        return connections, Cache(connections, self._availability)
 
     def _look_out(self) -> None:
         self._background.start_unless_running(partial(self._until_back, self._closings))

@@ -61,7 +61,8 @@ class RedisCache:
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value, or `default`; to tell a stored None from nothing, pass a default of your own."""
-        return (self.get_many([key])).get(key, default)
+        found = (self.find((key,))).get(key)
+        return default if found is None else found.value
 
     def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
         """The values of those keys that have one."""

@@ -1,0 +1,55 @@
+"""Connections: redis-py's, asked without what it does around each command.
+
+A cache wants no retries, no metrics, no decoding and no pool with a lock: those are half of what a GET on the same
+machine costs. A connection is looked at before it is used again, so one that the server closed meanwhile costs no
+failure. One that failed is not used again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from redis_perf_reference.asyncio.exchange import Exchange
+
+
+class Connections:
+    """As many as there are calls at once, all like those of `redis`. For one event loop, or for one process."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._exchange = Exchange(redis)
+        self._idle: list[Any] = []
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        """The reply, as bytes whatever the options say. Raises what redis-py raises, and TimeoutError."""
+        connection = await self._take()
+        try:
+            reply = await self._exchange(connection, args)
+        except ResponseError:
+            self._idle.append(connection)
+            raise
+        except BaseException:
+            await connection.disconnect()
+            raise
+        self._idle.append(connection)
+        return reply
+
+    async def close(self) -> None:
+        """Those in use stay open; later calls connect anew."""
+        while self._idle:
+            await self._idle.pop().disconnect()
+
+    async def _take(self) -> Any:
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            return self._exchange.connect()
+        try:
+            unsound = await self._exchange.unread(connection)
+        except (RedisError, OSError):
+            unsound = True
+        if unsound:
+            await connection.disconnect()
+        return connection
