@@ -1,4 +1,4 @@
-"""Exchange: one command and its reply on a connection of redis-py.
+"""Exchange: what goes over a connection of redis-py, either a command and its reply or what is told on a channel.
 
 Written by hand, as is its twin in `sync/`. redis-py sends within `asyncio.wait_for`, which before Python 3.12 is a task
 for each command, and loses a cancellation now and then. So here the sockets have no timeout, and the whole exchange has
@@ -8,22 +8,25 @@ one, connecting included.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from redis.asyncio import Redis
+from redis.exceptions import TimeoutError
 
 
 class Exchange:
-    """`connect` makes a connection like those of `redis`, which opens when it is first used."""
+    """`connect` makes a connection like those of `redis`, `subscriber` one to hear on; either opens when first used."""
 
     def __init__(self, redis: Redis) -> None:
         pool = redis.connection_pool
         self._timeout_seconds = pool.connection_kwargs.get("socket_timeout")
         self.connect = partial(pool.connection_class, **pool.connection_kwargs | {"socket_timeout": None})
+        self.subscriber = partial(pool.connection_class, **pool.connection_kwargs)
 
     async def __call__(self, connection: Any, command: tuple[Any, ...]) -> Any:
-        """The reply as bytes. Raises what redis-py raises, and TimeoutError."""
+        """The reply as bytes. Raises what redis-py raises, and the TimeoutError of Python."""
         async with asyncio.timeout(self._timeout_seconds):
             await connection.send_command(*command)
             return await connection.read_response(disable_decoding=True)
@@ -33,3 +36,11 @@ class Exchange:
         """Whether something has come that nobody waits for, if only the end."""
         look = getattr(connection, "can_read", None) or connection.can_read_destructive  # the name before redis-py 8
         return bool(await look())
+
+    @staticmethod
+    async def heard(connection: Any, timeout_seconds: float) -> Any:
+        """What came next, message or reply; None if nothing came in time. Raises what redis-py raises."""
+        with suppress(TimeoutError):
+            return await connection.read_response(
+                disable_decoding=True, timeout=timeout_seconds, disconnect_on_error=False, push_request=True
+            )

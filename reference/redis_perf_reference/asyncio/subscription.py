@@ -12,19 +12,21 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from redis_perf_reference.asyncio.exchange import Exchange
 from redis_perf_reference.listener import BackgroundTask
 
 logger = logging.getLogger("redis_perf_reference")
 
 
 class Subscription:
-    """`live` while what is said on the channel is heard. `pubsub` is a client's method of that name."""
+    """`live` while what is said on the channel is heard, on a connection like those of `redis`."""
 
     def __init__(
         self,
-        pubsub: Callable[[], Any],
+        redis: Redis,
         channel: str,
         *,
         heard: Callable[[bytes], None],
@@ -33,10 +35,10 @@ class Subscription:
         retry_seconds: float = 0.2,
     ) -> None:
         self.live = False
-        self._new_pubsub, self._channel = pubsub, channel
+        self._exchange, self._channel = Exchange(redis), channel
         self._heard, self._missed = heard, missed
         self._heartbeat_seconds, self._retry_seconds = heartbeat_seconds, retry_seconds
-        self._pubsub: Any = None
+        self._connection: Any = None
         self._asked = False
         self._background = BackgroundTask(self._listen, f"subscription to {channel}")
 
@@ -51,10 +53,9 @@ class Subscription:
 
     async def _subscribe(self) -> None:
         try:
-            self._pubsub = self._new_pubsub()
-            await self._pubsub.subscribe(self._channel)
-            answer = await self._pubsub.get_message(timeout=self._heartbeat_seconds)
-            if answer is None:
+            self._connection = self._exchange.subscriber()
+            await self._connection.send_command("SUBSCRIBE", self._channel)
+            if await self._exchange.heard(self._connection, self._heartbeat_seconds) is None:
                 raise RedisError(f"no answer to SUBSCRIBE within {self._heartbeat_seconds} s")
         except (RedisError, OSError) as error:
             logger.warning("not subscribed to %s: %s: %s", self._channel, type(error).__name__, error)
@@ -76,29 +77,26 @@ class Subscription:
                 await self._drop()
 
     async def _next(self) -> None:
-        message = await self._pubsub.get_message(timeout=self._heartbeat_seconds)
-        if message is None:
+        said = await self._exchange.heard(self._connection, self._heartbeat_seconds)
+        if said is None:
             if self._asked:
                 raise RedisError(f"no sign of life for {self._heartbeat_seconds} s")
             self._asked = True
-            await self._pubsub.ping()
+            await self._connection.send_command("PING")
             return
         self._asked = False
-        if message["type"] == "message":
-            data = message["data"]
-            self._heard(data if isinstance(data, bytes) else data.encode("utf-8", "surrogateescape"))
-        elif message["type"] == "subscribe":  # the client reconnected by itself
-            self._missed()
+        if isinstance(said, list) and said[0] == b"message":
+            self._heard(said[2])
 
     async def _wake(self) -> None:
         with suppress(RedisError, OSError, AttributeError):  # without a connection there is nobody to wake
-            await self._pubsub.unsubscribe()
+            await self._connection.send_command("UNSUBSCRIBE")
 
     async def _drop(self) -> None:
         was_live, self.live = self.live, False
         if was_live:
             self._missed()
-        if self._pubsub is not None:
+        if self._connection is not None:
             with suppress(RedisError, OSError):
-                await self._pubsub.aclose()
-            self._pubsub = None
+                await self._connection.disconnect()
+            self._connection = None

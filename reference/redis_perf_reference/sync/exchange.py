@@ -1,4 +1,7 @@
-"""Exchange: one command and its reply on a connection of redis-py. Written by hand, as is its twin in `asyncio/`."""
+"""Exchange: what goes over a connection of redis-py, either a command and its reply or what is told on a channel.
+
+Written by hand, as is its twin in `asyncio/`.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,11 @@ from redis import Redis
 
 
 class Exchange:
-    """`connect` makes a connection like those of `redis`, which opens when it is first used."""
+    """`connect` makes a connection like those of `redis`, `subscriber` one to hear on; either opens when first used."""
 
     def __init__(self, redis: Redis) -> None:
         pool = redis.connection_pool
-        self.connect = partial(pool.connection_class, **pool.connection_kwargs)
+        self.connect = self.subscriber = partial(pool.connection_class, **pool.connection_kwargs)
 
     def __call__(self, connection: Any, command: tuple[Any, ...]) -> Any:
         """The reply as bytes. Raises what redis-py raises."""
@@ -24,3 +27,10 @@ class Exchange:
     def unread(connection: Any) -> bool:
         """Whether something has come that nobody waits for, if only the end."""
         return bool(connection.can_read())
+
+    @staticmethod
+    def heard(connection: Any, timeout_seconds: float) -> Any:
+        """What came next, message or reply; None if nothing came in time. Raises what redis-py raises."""
+        if not connection.can_read(timeout=timeout_seconds):
+            return None
+        return connection.read_response(disable_decoding=True, push_request=True)

@@ -13,19 +13,21 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from redis import Redis
 from redis.exceptions import RedisError
 
 from redis_perf_reference.listener import BackgroundThread
+from redis_perf_reference.sync.exchange import Exchange
 
 logger = logging.getLogger("redis_perf_reference")
 
 
 class Subscription:
-    """`live` while what is said on the channel is heard. `pubsub` is a client's method of that name."""
+    """`live` while what is said on the channel is heard, on a connection like those of `redis`."""
 
     def __init__(
         self,
-        pubsub: Callable[[], Any],
+        redis: Redis,
         channel: str,
         *,
         heard: Callable[[bytes], None],
@@ -34,10 +36,10 @@ class Subscription:
         retry_seconds: float = 0.2,
     ) -> None:
         self.live = False
-        self._new_pubsub, self._channel = pubsub, channel
+        self._exchange, self._channel = Exchange(redis), channel
         self._heard, self._missed = heard, missed
         self._heartbeat_seconds, self._retry_seconds = heartbeat_seconds, retry_seconds
-        self._pubsub: Any = None
+        self._connection: Any = None
         self._asked = False
         self._background = BackgroundThread(self._listen, f"subscription to {channel}")
 
@@ -52,10 +54,9 @@ class Subscription:
 
     def _subscribe(self) -> None:
         try:
-            self._pubsub = self._new_pubsub()
-            self._pubsub.subscribe(self._channel)
-            answer = self._pubsub.get_message(timeout=self._heartbeat_seconds)
-            if answer is None:
+            self._connection = self._exchange.subscriber()
+            self._connection.send_command("SUBSCRIBE", self._channel)
+            if self._exchange.heard(self._connection, self._heartbeat_seconds) is None:
                 raise RedisError(f"no answer to SUBSCRIBE within {self._heartbeat_seconds} s")
         except (RedisError, OSError) as error:
             logger.warning("not subscribed to %s: %s: %s", self._channel, type(error).__name__, error)
@@ -77,29 +78,26 @@ class Subscription:
                 self._drop()
 
     def _next(self) -> None:
-        message = self._pubsub.get_message(timeout=self._heartbeat_seconds)
-        if message is None:
+        said = self._exchange.heard(self._connection, self._heartbeat_seconds)
+        if said is None:
             if self._asked:
                 raise RedisError(f"no sign of life for {self._heartbeat_seconds} s")
             self._asked = True
-            self._pubsub.ping()
+            self._connection.send_command("PING")
             return
         self._asked = False
-        if message["type"] == "message":
-            data = message["data"]
-            self._heard(data if isinstance(data, bytes) else data.encode("utf-8", "surrogateescape"))
-        elif message["type"] == "subscribe":  # the client reconnected by itself
-            self._missed()
+        if isinstance(said, list) and said[0] == b"message":
+            self._heard(said[2])
 
     def _wake(self) -> None:
         with suppress(RedisError, OSError, AttributeError):  # without a connection there is nobody to wake
-            self._pubsub.unsubscribe()
+            self._connection.send_command("UNSUBSCRIBE")
 
     def _drop(self) -> None:
         was_live, self.live = self.live, False
         if was_live:
             self._missed()
-        if self._pubsub is not None:
+        if self._connection is not None:
             with suppress(RedisError, OSError):
-                self._pubsub.close()
-            self._pubsub = None
+                self._connection.disconnect()
+            self._connection = None

@@ -65,7 +65,7 @@ class TwoTierCache:
         self._subscription: Subscription | None = None
         if shared is not None and listen is not None:
             self._subscription = Subscription(
-                listen.pubsub,
+                listen,
                 shared.keys.channel,
                 heard=self._hear,
                 missed=self._missed,
