@@ -24,5 +24,10 @@ def found_in(record: bytes, left_ms: int, codec: Codec) -> Found:
     return Found(value, plain, left_ms / 1000, _tags(head) if b"#" in head else ())
 
 
+def value_in(record: bytes, left_ms: int, codec: Codec) -> Any:
+    """The value alone. Raises Undecodable."""
+    return codec.decode(record[record.index(b"\n") + 1 :])
+
+
 def _tags(head: bytes) -> tuple[str, ...]:
     return tuple(unquote(group[1:].decode()) for group in head.split(b" ")[::2] if group.startswith(b"#"))

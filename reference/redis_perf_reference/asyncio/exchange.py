@@ -15,15 +15,17 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import TimeoutError
 
+from redis_perf_reference.connection_options import connection_options
+
 
 class Exchange:
     """`connect` makes a connection like those of `redis`, `subscriber` one to hear on; either opens when first used."""
 
     def __init__(self, redis: Redis) -> None:
-        pool = redis.connection_pool
-        self._timeout_seconds = pool.connection_kwargs.get("socket_timeout")
-        self.connect = partial(pool.connection_class, **pool.connection_kwargs | {"socket_timeout": None})
-        self.subscriber = partial(pool.connection_class, **pool.connection_kwargs)
+        options = connection_options(redis.connection_pool.connection_kwargs)
+        self._timeout_seconds = options.get("socket_timeout")
+        self.subscriber = partial(redis.connection_pool.connection_class, **options)
+        self.connect = partial(self.subscriber, socket_timeout=None)
 
     async def __call__(self, connection: Any, command: tuple[Any, ...]) -> Any:
         """The reply as bytes. Raises what redis-py raises, and the TimeoutError of Python."""

@@ -14,10 +14,10 @@ costs one more, once. Values that cannot be read are misses; damaged ones are re
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from itertools import count
+from collections.abc import Callable, Iterable, Mapping
+from itertools import count, repeat
 from secrets import token_hex
-from typing import Any
+from typing import Any, TypeVar
 
 from redis_perf_reference.asyncio.cache import Cache, Commands
 from redis_perf_reference.asyncio.client import RedisClient
@@ -25,11 +25,13 @@ from redis_perf_reference.breaker import Breaker, ConsecutiveFailures
 from redis_perf_reference.cache_input import checked_key, checked_tags, checked_ttl, encoded
 from redis_perf_reference.cache_keys import CacheKeys, groups_of
 from redis_perf_reference.cache_message import Kind, Message
-from redis_perf_reference.cache_record import Found, found_in
+from redis_perf_reference.cache_record import Found, found_in, value_in
 from redis_perf_reference.cache_stats import RedisStats
 from redis_perf_reference.codec import Codec, Undecodable, UnknownFormat
 from redis_perf_reference.outcomes import CacheUnavailable
 from redis_perf_reference.pattern import Pattern
+
+T = TypeVar("T")
 
 
 class RedisCache:
@@ -60,28 +62,32 @@ class RedisCache:
 
     async def get(self, key: str, default: Any = None) -> Any:
         """The value, or `default`; to tell a stored None from nothing, pass a default of your own."""
-        found = (await self.find((key,))).get(key)
-        return default if found is None else found.value
+        return (await self._read((key,), value_in)).get(key, default)
 
     async def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
         """The values of those keys that have one."""
-        return {key: found.value for key, found in (await self.find(keys)).items()}
+        return await self._read(keys, value_in)
 
     async def find(self, keys: Iterable[str]) -> dict[str, Found]:
         """What `get_many` finds, with the time it has left and its tags."""
+        return await self._read(keys, found_in, timed=True)
+
+    async def _read(
+        self, keys: Iterable[str], taken_from: Callable[[bytes, int, Codec], T], timed: bool = False
+    ) -> dict[str, T]:
         names = list(dict.fromkeys(map(checked_key, keys)))
         if not names:
             return {}
         try:
-            reply = await self._run("cache_get", map(self.keys.record, names), self.keys.stamps)
+            reply = await self._run("cache_get", map(self.keys.record, names), self.keys.stamps, int(timed))
         except BaseException:
             self._errors += len(names)
             raise
         found, damaged = {}, []
-        for key, record, left_ms in zip(names, reply[::2], reply[1::2], strict=True):
+        for key, record, left_ms in zip(names, reply[0], reply[1] or repeat(1), strict=False):
             try:
                 if record is not None and left_ms > 0:
-                    found[key] = found_in(record, left_ms, self.codec)
+                    found[key] = taken_from(record, left_ms, self.codec)
             except UnknownFormat:
                 self._undecodable += 1
             except Undecodable:

@@ -1,10 +1,11 @@
--- cache_get: reads records, each with the milliseconds it has left.
--- KEYS: records. ARGV: what the names of stamps begin with.
+-- cache_get: reads records, and the milliseconds that each has left.
+-- KEYS: records. ARGV: what the names of stamps begin with, 1 if the milliseconds are wanted.
 -- A record begins with a line of "group stamp group stamp ..."; it counts only while each group still has that stamp.
 -- Records written together have the same line, which is looked at once.
--- Returns record and milliseconds for each key, false and 0 for what is not there or no longer counts.
+-- Returns the records, false for what is not there or no longer counts, and the milliseconds, none if not wanted.
 local call, find, sub = redis.call, string.find, string.sub
-local prefix, stamps, counting, found = ARGV[1], {}, {}, {}
+local prefix, timed = ARGV[1], ARGV[2] == '1'
+local stamps, counting, found, left = {}, {}, {}, {}
 
 local function stamp_of(group)
   local stamp = stamps[group]
@@ -31,8 +32,9 @@ for index, key in ipairs(KEYS) do
   if line and counting[line] == nil then
     counting[line] = counts(line)
   end
-  local there = line and counting[line]
-  found[2 * index - 1] = there and record
-  found[2 * index] = there and call('PTTL', key) or 0
+  found[index] = line and counting[line] and record or false
+  if timed then
+    left[index] = found[index] and call('PTTL', key) or 0
+  end
 end
-return found
+return { found, left }

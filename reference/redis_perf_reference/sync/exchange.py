@@ -10,13 +10,15 @@ from typing import Any
 
 from redis import Redis
 
+from redis_perf_reference.connection_options import connection_options
+
 
 class Exchange:
     """`connect` makes a connection like those of `redis`, `subscriber` one to hear on; either opens when first used."""
 
     def __init__(self, redis: Redis) -> None:
-        pool = redis.connection_pool
-        self.connect = self.subscriber = partial(pool.connection_class, **pool.connection_kwargs)
+        options = connection_options(redis.connection_pool.connection_kwargs)
+        self.connect = self.subscriber = partial(redis.connection_pool.connection_class, **options)
 
     def __call__(self, connection: Any, command: tuple[Any, ...]) -> Any:
         """The reply as bytes. Raises what redis-py raises."""

@@ -205,3 +205,12 @@ def test_trap_32_nothing_is_permanent_and_many_are_preloaded_at_once(caches: Any
     lives = [caches.redis.pttl(key) for key in caches.redis.scan_iter()]
     assert len(lives) == 21 + 3
     assert all(0 < life <= 120_000 for life in lives)
+
+
+def test_what_a_stranger_wrote_is_a_miss_and_hides_no_other_value(caches: Any) -> None:
+    cache = caches.shared()
+    cache.set_many({"a": 1, "c": 3}, ttl=60)
+    caches.redis.set("{cache}:v:b", b"no line of stamps", px=60_000)
+    assert cache.get_many(["a", "b", "nothing", "c"]) == {"a": 1, "c": 3}
+    found = cache.find(["b", "nothing", "c"])
+    assert {key: (one.value, 59 < one.ttl <= 60) for key, one in found.items()} == {"c": (3, True)}
