@@ -17,8 +17,8 @@ from redis_perf import servers
 from redis_perf_reference.sync.cache_aside import CacheAside
 from redis_perf_reference.sync.client import RedisClient
 
-LOADS_SECONDS = (0.01, 0.03, 0.095, 0.3, 1, 3)
-ROUNDS = 7
+LOADS_SECONDS = (0.01, 0.03, 0.095, 0.3, 1)
+ROUNDS = 5
 
 
 class Pair:

@@ -1,0 +1,65 @@
+"""Write docs/caching-measured.md from fresh runs of the benchmarks: `python docs/generate_caching.py`.
+
+It wants the peers that benchmarks/caching.py names installed, and a quiet machine.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+HEAD = """# What the caches take
+
+Written by `python docs/generate_caching.py`; no figure here was typed by hand. Read round trips as they are and times
+as ratios: absolute times are those of one virtual machine with two cores and of loopback, where a round trip takes no
+time to travel. On a network each costs what the network takes, and the first number of a cell decides."""
+SECTIONS = {
+    "caching.py": """## Beside others
+
+Round trips of one call when all is warm, counted on the wire, and its time as a multiple of a raw redis-py GET of the
+same 2 kB that took turns with it in the same process; medians. Hits in the process (L1) are given in nanoseconds.
+*Ours* is `CacheAside` where something is loaded, `set` or deleted alone, `RedisCache` for hits and many keys at once,
+and `TwoTierCache` for L1 and where other processes are told.
+
+- cashews, dogpile.cache and django-redis write pickles, which whoever can write to Redis can make run anything. Ours
+  and aiocache's values are JSON, redis-py's by hand.
+- redisvl keeps an embedding of 384 numbers instead of the 2 kB; requests-cache whole responses, and its miss asks a
+  web server on this machine, which is nearly all of its time.
+- aiocache's `clear` asks for all KEYS, and nobody else is served meanwhile. It is compared with ours at one step for
+  the whole server, which is no better to others.
+- redis-py's client-side caching takes no Valkey by itself; `benchmarks/caches/redis_py.py` says how it is talked into
+  it.
+
+A name in the last lines is a row in which we are not ahead. What ours does more: a set that others are told of writes
+stamps for invalidation by tag and pattern, keeps a copy in this process and hears its own message; reading many at
+once checks those stamps in a script, where MGET and a pickle or JSON need none.""",
+    "redis_away.py": """## While Redis is away
+
+Two clients of ours, read in turn for two seconds. *Refused*: the server is killed. *Hung*: it is stopped by a signal,
+so it accepts connections and answers nothing. A client finds out by one failure, which takes one timeout (100 ms if
+not said otherwise) where Redis hangs; it then answers from the loader (`CacheAside`) or as a miss (`TwoTierCache`)
+without asking, and looks for Redis in the background. The others are given as they come, without any option of
+theirs: two reads one after the other.""",
+    "waiters.py": """## Waiting for another process's load
+
+Who finds that another process loads looks again after 10, 20, 40, 80, then every 100 ms, once for all who wait in its
+process. To be told instead, by a subscription or a blocking read, takes four round trips whatever the load takes: the
+first look, one to begin to listen, one to look whether the value came meanwhile, one to fetch it; and a connection
+for each key that is waited for. That is more than below for short loads and less for long ones, and nobody would be
+late. But who is blocked notices only at the end of the wait that Redis hangs, and would have to end it as often as we
+look now. So it stays with looking, until loads of many seconds are the rule.""",
+}
+
+
+def printed(script: str) -> str:
+    command = [sys.executable, str(ROOT / "benchmarks" / script)]
+    return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+
+
+def main() -> None:
+    sections = [f"{text}\n\n`python benchmarks/{script}`:\n\n{printed(script)}" for script, text in SECTIONS.items()]
+    (ROOT / "docs" / "caching-measured.md").write_text("\n\n".join([HEAD, *sections]) + "\n")
+
+
+if __name__ == "__main__":
+    main()
