@@ -53,6 +53,11 @@ def test_calls_one_after_the_other_share_a_connection_and_an_error_reply_does_no
     assert client.ask("CLIENT", "ID") == number
 
 
+@pytest.mark.parametrize("query", ["", "?protocol=3", "?protocol=2"])
+def test_nothing_comes_between_replies_whatever_the_url_says_of_the_protocol(caches: Any, query: str) -> None:
+    assert b" resp=2 " in Client(caches, caches.redis_url + query).ask("CLIENT", "INFO")
+
+
 def test_a_connection_that_the_server_closed_costs_no_failure(caches: Any, client: Client) -> None:
     number = client.ask("CLIENT", "ID")
     caches.redis.execute_command("CLIENT", "KILL", "ID", number)
