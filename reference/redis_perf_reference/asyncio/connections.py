@@ -1,8 +1,8 @@
 """Connections: redis-py's, asked without what it does around each command.
 
-A cache wants no retries, no metrics, no decoding and no pool with a lock: those are half of what a GET on the same
-machine costs. A connection is looked at before it is used again, so one that the server closed meanwhile costs no
-failure. One that failed is not used again.
+A cache wants no retries, no metrics, no decoding and no pool with a lock, all of which take their time at each call. A
+connection is looked at before it is used again, so one that the server closed meanwhile costs no failure. One that
+failed is not used again.
 """
 
 from __future__ import annotations
