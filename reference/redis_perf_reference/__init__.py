@@ -7,11 +7,13 @@ from redis_perf_reference.breaker import Breaker, ConsecutiveFailures
 from redis_perf_reference.cache_input import InvalidKey, InvalidTtl
 from redis_perf_reference.cache_outcome import Told
 from redis_perf_reference.codec import Codec, Undecodable, Unencodable
+from redis_perf_reference.embedding_input import InvalidText
 from redis_perf_reference.local_cache import LocalCache
 from redis_perf_reference.outcomes import CacheUnavailable, Flushed, NotAutocommit, NotFlushed, Pushed, TurnConflict
 from redis_perf_reference.pattern import PatternRefused, escape
 from redis_perf_reference.sync import (
     Commands,
+    EmbeddingCache,
     OneConnection,
     Postgres,
     RedisCache,
@@ -21,6 +23,7 @@ from redis_perf_reference.sync import (
     create_schema,
 )
 from redis_perf_reference.turn import Turn
+from redis_perf_reference.vectors import InvalidVectors, NotFinite, WrongDimension, WrongDtype
 
 __all__ = [
     "Breaker",
@@ -28,11 +31,15 @@ __all__ = [
     "Codec",
     "Commands",
     "ConsecutiveFailures",
+    "EmbeddingCache",
     "Flushed",
     "InvalidKey",
+    "InvalidText",
     "InvalidTtl",
+    "InvalidVectors",
     "LocalCache",
     "NotAutocommit",
+    "NotFinite",
     "NotFlushed",
     "OneConnection",
     "PatternRefused",
@@ -46,6 +53,8 @@ __all__ = [
     "Undecodable",
     "Unencodable",
     "WorkingMemory",
+    "WrongDimension",
+    "WrongDtype",
     "connect_redis",
     "create_schema",
     "escape",

@@ -51,6 +51,7 @@ def test_the_core_requires_no_client_library() -> None:
 def test_the_extras_are_the_promised_ones() -> None:
     promised = {"redis", "postgres", "asyncpg", "psycopg2", "sqlalchemy", "fake", "embedded"}
     promised |= {"docker", "tls", "write", "benchmark", "hypothesis", "prometheus", "reference", "all"}
+    promised |= {"vectors", "embeddings"}
     assert set(metadata("pytest-redisperf").get_all("Provides-Extra") or []) == promised
 
 

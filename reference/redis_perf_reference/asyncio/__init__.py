@@ -1,6 +1,7 @@
 """The patterns for one kind of client; `redis_perf_reference` tells which. Values are shared by both kinds."""
 
 from redis_perf_reference.asyncio.cache import Commands, connect_redis
+from redis_perf_reference.asyncio.embedding_cache import EmbeddingCache
 from redis_perf_reference.asyncio.postgres import OneConnection, Postgres, create_schema
 from redis_perf_reference.asyncio.redis_cache import RedisCache
 from redis_perf_reference.asyncio.two_tier_cache import TwoTierCache
@@ -8,6 +9,7 @@ from redis_perf_reference.asyncio.working_memory import WorkingMemory
 
 __all__ = [
     "Commands",
+    "EmbeddingCache",
     "OneConnection",
     "Postgres",
     "RedisCache",

@@ -6,6 +6,7 @@ Written by hand, as is its twin in `sync/`, which has the same names for threads
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import threading
 from collections.abc import Awaitable, Callable
@@ -35,6 +36,12 @@ class OneEach(Generic[T]):
             with self._lock:
                 value = self._values[loop] = self._make()
         return value
+
+
+async def called(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Calls it in a thread (`asyncio.to_thread`), so that it may block; awaits what it returns if need be."""
+    result = await asyncio.to_thread(function, *arguments)
+    return await result if inspect.isawaitable(result) else result
 
 
 class Background:

@@ -2,6 +2,7 @@
 """The patterns for one kind of client; `redis_perf_reference` tells which. Values are shared by both kinds."""
 
 from redis_perf_reference.sync.cache import Commands, connect_redis
+from redis_perf_reference.sync.embedding_cache import EmbeddingCache
 from redis_perf_reference.sync.postgres import OneConnection, Postgres, create_schema
 from redis_perf_reference.sync.redis_cache import RedisCache
 from redis_perf_reference.sync.two_tier_cache import TwoTierCache
@@ -9,6 +10,7 @@ from redis_perf_reference.sync.working_memory import WorkingMemory
 
 __all__ = [
     "Commands",
+    "EmbeddingCache",
     "OneConnection",
     "Postgres",
     "RedisCache",
