@@ -23,7 +23,7 @@ from redis_perf_reference.frozen import frozen_bytes
 from redis_perf_reference.lru import Entry, Lru, new_lru
 from redis_perf_reference.pattern import Pattern
 
-ENTRY_BYTES = 330  # the entry, its deadline, its places in the map and in the heap: the most that was measured
+ENTRY_BYTES = 360  # the entry, its deadline, its places in the map and in the heap: the most that was measured
 DEADLINE, VALUE, DECODE, BYTES, TAGS = range(5)  # of an entry
 
 
@@ -147,8 +147,13 @@ class LocalCache:
             self._used_bytes -= entry[BYTES]
             self._evicted += 1
         if 8 * len(self._deadlines) > 9 * len(self._entries) + 128:  # most are of entries that left otherwise
-            self._deadlines = [(entry[DEADLINE], key) for key, entry in self._all()]
+            self._deadlines = [item for item in self._deadlines if self._is_current(*item)]
             heapq.heapify(self._deadlines)
+
+    def _is_current(self, deadline: float, key: str) -> bool:
+        """The very number: an equal one may be an older entry's."""
+        entry = self._entries.peek(key)
+        return entry is not None and entry[DEADLINE] is deadline
 
     def _free_expired(self) -> None:
         now = self._now()

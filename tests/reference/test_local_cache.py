@@ -91,6 +91,17 @@ def test_writing_again_leaves_nothing_of_the_old_entry(new_cache: Any, clock: Cl
     assert cache.get_stats().used_bytes == 0
 
 
+def test_writing_again_at_the_same_time_leaves_nothing_of_the_old_entry_either(new_cache: Any, clock: Clock) -> None:
+    cache = new_cache(10)
+    for number in range(500):
+        cache.set("key", "x", ttl=60 + number % 2)
+    assert len(cache._deadlines) < 50
+    clock.now = 60
+    assert (cache.get("key"), cache.get_stats().expired) == ("x", 0)
+    clock.now = 61
+    assert (cache.get("key"), cache.get_stats().expired) == (None, 1)
+
+
 @pytest.mark.parametrize("size", [0, 100, 3000])
 def test_the_byte_bound_holds_within_a_tenth(new_cache: Any, size: int) -> None:
     gc.collect()
