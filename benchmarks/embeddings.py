@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from statistics import median
 from time import perf_counter_ns
@@ -76,17 +77,25 @@ def over_the_wire(url: str) -> None:
     def fresh() -> list[str]:
         return [f"{next(numbers)}: {text}" for text in texts]
 
-    print("| 100 vectors of 384 dimensions | x GET | us |")
+    many = [{"name": f"function {number}", "body": "pass"} for number in range(10_000)]
+    print("| vectors of 384 dimensions | x GET | us |")
     print("|---|---|---|")
     for name, call in (
-        ("`embed`, all known", lambda: cache.embed(texts)),
-        ("`embed`, all new", lambda: cache.embed(fresh())),
-        ("`find_similar_functions`, all known", lambda: cache.find_similar_functions("query", functions)),
-        ("naive search, all known", lambda: naive.find_similar_functions_cached("query", functions)),
+        ("`embed` 100, all known", lambda: cache.embed(texts)),
+        ("`embed` 100, all new", lambda: cache.embed(fresh())),
+        ("`find_similar_functions` of 100, all known", lambda: cache.find_similar_functions("", functions)),
+        ("naive search of 100, all known", lambda: naive.find_similar_functions_cached("", functions)),
     ):
         call()
         times, us = ratio(call, lambda: raw.get("raw"))
         print(f"| {name} | {times:.1f} | {us:.0f} |")
+    ours, theirs = (
+        partial(search, "", many) for search in (cache.find_similar_functions, naive.find_similar_functions_cached)
+    )
+    ours()
+    theirs()
+    times, us = ratio(ours, theirs, rounds=10)
+    print(f"| `find_similar_functions` of 10,000, all known | {times:.2f} of the naive search | {us:.0f} |")
 
 
 def main() -> int:

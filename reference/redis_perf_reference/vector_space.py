@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 
+from redis_perf_reference.embedding_input import InvalidText, checked_text
+
 
 @dataclass(frozen=True, slots=True)
 class VectorSpace:
@@ -17,8 +19,9 @@ class VectorSpace:
     normalised: bool
 
     def __post_init__(self) -> None:
-        if not self.model or not self.revision:
-            raise ValueError(f"model is {self.model!r}, revision is {self.revision!r}: both must name the weights")
+        for name, value in (("model", self.model), ("revision", self.revision)):
+            if not checked_text(value, name):
+                raise InvalidText(f"{name} is empty: it must name the weights")
 
     def keys(self, texts: Iterable[str]) -> list[str]:
         """For each text a SHA-256 of everything, each part behind its length, so that no two run into each other."""

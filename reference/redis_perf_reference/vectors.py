@@ -75,9 +75,7 @@ class VectorCodec:
     """Vectors of one dimension as records and back."""
 
     def __init__(self, dimension: int) -> None:
-        if not 1 <= dimension <= MAX_DIMENSION:
-            raise ValueError(f"dimension is {dimension}: must be between 1 and {MAX_DIMENSION}")
-        self.dimension = dimension
+        self.dimension = _checked_dimension(dimension)
         self.record_bytes = HEADER.size + 4 * dimension
         self._header = HEADER.pack(MAGIC, VERSION, FLOAT32, dimension)
 
@@ -105,3 +103,9 @@ class VectorCodec:
 
     def _fits(self, record: bytes) -> bool:
         return len(record) == self.record_bytes and record.startswith(self._header)
+
+
+def _checked_dimension(dimension: object) -> int:
+    if isinstance(dimension, bool) or not isinstance(dimension, int) or not 1 <= dimension <= MAX_DIMENSION:
+        raise ValueError(f"dimension is {dimension!r}: must be a whole number between 1 and {MAX_DIMENSION}")
+    return dimension

@@ -10,6 +10,7 @@ import inspect
 import logging
 import threading
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from typing import Any, Generic, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -42,6 +43,11 @@ async def called(function: Callable[..., Any], *arguments: Any) -> Any:
     """Calls it in a thread (`asyncio.to_thread`), so that it may block; awaits what it returns if need be."""
     result = await asyncio.to_thread(function, *arguments)
     return await result if inspect.isawaitable(result) else result
+
+
+async def landed(future: Future[T]) -> T:
+    """Waits for what another caller has begun; whoever is cancelled meanwhile takes nobody along."""
+    return await asyncio.shield(asyncio.wrap_future(future))
 
 
 class Background:

@@ -1,4 +1,4 @@
-"""EmbeddingCache: each text is encoded once, by whichever process came first; its vector is found in Redis after that.
+"""EmbeddingCache: what one process has encoded, all of them find in Redis, whatever list it is asked for in.
 
 | call                                        | Redis round trips                                      |
 |---------------------------------------------|--------------------------------------------------------|
@@ -9,7 +9,8 @@
 Above `chunk_bytes` of vectors (about 2700 of 384 dimensions) that is for each chunk. A server that does not know a
 script yet costs one more, once. Each text has a key of its own, which names its model too: an edit encodes one text
 anew, order and company do not matter, and no model is answered with another's vectors. What cannot be read is a miss,
-and replaced. Without Redis everything is encoded.
+and replaced. Without Redis everything is encoded. Callers of one process who want the same new text at the same time
+wait for the one who encodes it.
 
 The namespace is the hash tag: a cache lies in one Cluster slot, so that one MGET can ask for all.
 """
@@ -22,9 +23,10 @@ from secrets import token_hex
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from redis_perf_reference.asyncio.background import called
+from redis_perf_reference.asyncio.background import OneEach, called, landed
 from redis_perf_reference.asyncio.client import RedisClient
 from redis_perf_reference.asyncio.redis_cache import RedisCache
+from redis_perf_reference.batches import Batches
 from redis_perf_reference.embedding_input import checked_text, checked_texts, function_text, texts_of
 from redis_perf_reference.leased import Lifetime
 from redis_perf_reference.observer import SILENT, Observer
@@ -75,6 +77,7 @@ class EmbeddingCache:
         self._lifetime = Lifetime.checked(ttl, None, jitter, 0, 0)
         self._stored = RedisCache(redis, namespace=namespace)
         self._generation = self._stored.keys.whole()
+        self._batches = OneEach(Batches)
         self._chunk_items = max(1, chunk_bytes // self._codec.record_bytes)
 
     async def embed(self, texts: Iterable[str]) -> Vectors:
@@ -118,6 +121,7 @@ class EmbeddingCache:
 
         Vectors that are being computed will not be kept. Raises CacheUnavailable if some may be left: call it again.
         """
+        self._batches.here().forget()
         await self._redis.set(self._generation, token_hex(8), GENERATION_SECONDS)
         return await self._stored.sweep()
 
@@ -126,11 +130,26 @@ class EmbeddingCache:
         generation, records = await self._read(names)
         missing = self._codec.decode(records, vectors)
         self._count(records, missing)
-        if not missing:
-            return
-        vectors[missing] = computed = await self._computed([texts[row] for row in missing])
+        if missing:
+            found = await self._encoded_once({names[row]: texts[row] for row in missing}, generation)
+            vectors[missing] = [found[names[row]] for row in missing]
+
+    async def _encoded_once(self, texts: dict[str, str], generation: bytes | None) -> dict[str, Any]:
+        """Encodes what nobody in this process is encoding, and waits for the rest; if that fails, encodes it too."""
+        with self._batches.here().claim(texts) as claim:
+            claim.results = found = await self._encoded({name: texts[name] for name in claim.mine}, generation)
+        theirs = {batch: await landed(batch) or {} for batch in set(claim.others.values())}
+        found = found | {name: theirs[batch][name] for name, batch in claim.others.items() if theirs[batch]}
+        return found | await self._encoded({name: texts[name] for name in texts if name not in found}, generation)
+
+    async def _encoded(self, texts: dict[str, str], generation: bytes | None) -> dict[str, Any]:
+        """The vector of each name, written if the generation is known."""
+        if not texts:
+            return {}
+        vectors = await self._computed(list(texts.values()))
         if generation is not None:
-            await self._fill(generation, [names[row] for row in missing], computed)
+            await self._fill(generation, list(texts), vectors)
+        return dict(zip(texts, vectors, strict=True))
 
     async def _read(self, names: list[str]) -> tuple[bytes | None, list[bytes | None]]:
         """The generation and the records. No generation: Redis did not answer."""

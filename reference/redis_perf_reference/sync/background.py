@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any, Generic, TypeAlias, TypeVar
 
 T = TypeVar("T")
@@ -48,6 +49,11 @@ if hasattr(os, "register_at_fork"):
 def called(function: Callable[..., Any], *arguments: Any) -> Any:
     """Calls it here: the twin of a call that does not block its event loop."""
     return function(*arguments)
+
+
+def landed(future: Future[T]) -> T:
+    """Waits for what another thread has begun."""
+    return future.result()
 
 
 class Background:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from hashlib import shake_256
 from typing import Any
@@ -99,6 +100,18 @@ class World:
     def run(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
         """Calls a function of this twin to its end."""
         return function(*args, **options) if self._runner is None else self._runner.run(function(*args, **options))
+
+    def together(self, calls: list[Callable[[], Any]]) -> list[Any]:
+        """Calls all of them at once, in threads or tasks, and returns what they return or raise."""
+        if self._runner is not None:
+
+            async def gathered() -> list[Any]:
+                return await asyncio.gather(*(call() for call in calls), return_exceptions=True)
+
+            return list(self._runner.run(gathered()))
+        with ThreadPoolExecutor(len(calls)) as threads:
+            futures = [threads.submit(call) for call in calls]
+        return [future.exception() or future.result() for future in futures]
 
     def records(self) -> list[bytes]:
         """The keys of all vectors."""

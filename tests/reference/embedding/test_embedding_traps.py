@@ -346,9 +346,12 @@ def test_searches_that_cannot_be_meant_are_refused(world: Any, encoder: Any, fun
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"model": ""}, r"^model is '', revision is '1': "),
-        ({"revision": ""}, r"^model is 'toy', revision is '': "),
+        ({"model": ""}, r"^model is empty: "),
+        ({"model": b"toy"}, r"^model is bytes, must be str"),
+        ({"revision": ""}, r"^revision is empty: "),
+        ({"revision": None}, r"^revision is NoneType, must be str"),
         ({"dimension": 0}, r"^dimension is 0: "),
+        ({"dimension": 384.0}, r"^dimension is 384.0: "),
         ({"ttl": 0}, r"^ttl is 0 seconds, "),
         ({"jitter": 1}, r"^jitter=1, "),
         ({"chunk_bytes": 0}, r"chunk_bytes=0: "),
