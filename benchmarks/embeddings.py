@@ -1,4 +1,4 @@
-"""What finding vectors takes: `python benchmarks/embeddings.py`.
+"""What finding vectors takes: `OPENBLAS_NUM_THREADS=1 python benchmarks/embeddings.py`.
 
 Each operation alternates with what it is compared to, so that a busy machine slows both; the ratio of the medians is
 what counts. The encoder takes no time, so what is left is the cache's own.
