@@ -119,6 +119,19 @@ def test_the_byte_bound_holds_within_a_tenth(new_cache: Any, size: int) -> None:
     assert 0.6 * 400_000 <= used <= 1.1 * 400_000
 
 
+def test_the_byte_bound_holds_at_every_moment_while_everything_is_replaced(new_cache: Any) -> None:
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        cache = new_cache(10**6, max_bytes=1_000_000)
+        for number in range(9000):
+            cache.set(f"persona:lua:{number}", number, ttl=60 + number % 13)
+        most = tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+    assert (cache.get_stats().evicted > 6000, most <= 1.1 * 1_000_000) == (True, True)
+
+
 def test_1000_items_of_the_seeds_kind_take_less_than_4_mb(new_cache: Any) -> None:
     tracemalloc.start()
     try:
