@@ -7,10 +7,11 @@ import secrets
 from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from redis_perf_reference.cache_input import checked_ttl
 
+T = TypeVar("T")
 FAILED = b"!" * 16
 """In place of a token: the last load failed, and for a while nobody shall try again."""
 
@@ -22,6 +23,23 @@ class Missing(Enum):
 
 
 MISSING = Missing.MISSING
+
+
+@dataclass(frozen=True, slots=True)
+class WithTtl(Generic[T]):
+    """What a loader may return in place of a value: this one lives `ttl` seconds, or, with 0, is handed out to all
+    who wait for it and not kept."""
+
+    value: T
+    ttl: float
+
+
+class Loaded(NamedTuple):
+    """What a loader returned. `raw` is None if it is not to be kept; `times` are what the script `fill` takes."""
+
+    value: Any
+    raw: bytes | None
+    times: tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +70,12 @@ class Lifetime:
         shortest = self.negative_ttl_ms if self.negative_ttl_ms < self.ttl_ms else ttl_ms
         negative_ms = min(shortest, ttl_ms) if negative_ttl is None else _ms(negative_ttl, "negative_ttl")
         return replace(self, ttl_ms=ttl_ms, negative_ttl_ms=negative_ms)
+
+    def of(self, loaded: Any) -> tuple[Any, Lifetime | None]:
+        """The value of what a loader returned, and how long it lives: None if it is not to be kept."""
+        if not isinstance(loaded, WithTtl):
+            return loaded, self
+        return loaded.value, self.but(loaded.ttl, loaded.ttl) if loaded.ttl else None
 
     def fresh_ms(self, value: object) -> int:
         wanted = self.negative_ttl_ms if value is None else self.ttl_ms

@@ -17,6 +17,12 @@ from weakref import WeakKeyDictionary
 T = TypeVar("T")
 Loader: TypeAlias = Callable[[], Awaitable[T]]
 """Called without arguments, returns what is to be cached."""
+KeyedLoader: TypeAlias = Callable[[str], Awaitable[T]]
+"""Called with a key, returns what is to be cached."""
+Renewer: TypeAlias = Callable[[Any], Awaitable[T]]
+"""Called with a cached value past its time, returns what is to be cached in its place."""
+KeyedRenewer: TypeAlias = Callable[[str, Any], Awaitable[T]]
+"""Called with a key as well."""
 
 logger = logging.getLogger("redis_perf_reference")
 sleep = asyncio.sleep
@@ -65,6 +71,17 @@ class Background:
         """A task whose loop has stopped does not count as running."""
         if not any(task.get_loop().is_running() and not task.done() for task in tuple(self._running)):
             self.start(work)
+
+
+async def gathered(calls: list[Callable[[], Awaitable[Any]]], at_once: int) -> list[Any]:
+    """What each call returned, or the exception it raised; `at_once` of them at a time."""
+    gate = asyncio.Semaphore(at_once)
+
+    async def one(call: Callable[[], Awaitable[Any]]) -> Any:
+        async with gate:
+            return await call()
+
+    return await asyncio.gather(*map(one, calls), return_exceptions=True)
 
 
 async def _logged(work: Callable[[], Awaitable[Any]]) -> None:

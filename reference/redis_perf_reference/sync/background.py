@@ -10,12 +10,18 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Generic, TypeAlias, TypeVar
 
 T = TypeVar("T")
 Loader: TypeAlias = Callable[[], T]
 """Called without arguments, returns what is to be cached."""
+KeyedLoader: TypeAlias = Callable[[str], T]
+"""Called with a key, returns what is to be cached."""
+Renewer: TypeAlias = Callable[[Any], T]
+"""Called with a cached value past its time, returns what is to be cached in its place."""
+KeyedRenewer: TypeAlias = Callable[[str, Any], T]
+"""Called with a key as well."""
 
 logger = logging.getLogger("redis_perf_reference")
 sleep = time.sleep
@@ -71,6 +77,13 @@ class Background:
         """A thread that a fork left behind does not count as running. Two callers at once may start two."""
         if self._last is None or not self._last.is_alive():
             self.start(work)
+
+
+def gathered(calls: list[Callable[[], Any]], at_once: int) -> list[Any]:
+    """What each call returned, or the exception it raised; `at_once` of them at a time, in threads."""
+    with ThreadPoolExecutor(at_once) as threads:
+        futures = [threads.submit(call) for call in calls]
+    return [future.exception() or future.result() for future in futures]
 
 
 def _logged(work: Callable[[], Any]) -> None:

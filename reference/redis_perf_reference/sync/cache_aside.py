@@ -13,9 +13,10 @@ A server that does not know a script yet costs one more, once. Who finds nothing
 trip; only its holder may fill the entry, and only if nobody wrote or removed it since. So a slow load never undoes a
 newer write. A lease ends by itself after `lease_seconds`: let it be longer than a load takes.
 
-What `fetch` returns is a hit from then on, be it None, 0, "" or []. Its exceptions go to all who wait for it and free
-the lease. Without Redis values are loaded and handed out, once for all who ask at the same time in this process.
-Whoever waits gets the same object as the loader: treat it as read-only.
+What `fetch` returns is a hit from then on, be it None, 0, "" or []; a WithTtl says how long this value lives, or that
+it is not kept. Its exceptions go to all who wait for it and free the lease. Without Redis values are loaded and handed
+out, once for all who ask at the same time in this process. Whoever waits gets the same object as the loader: treat it
+as read-only.
 """
 
 from __future__ import annotations
@@ -24,32 +25,25 @@ import logging
 import math
 import random
 from functools import partial
+from itertools import chain
 from time import monotonic
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from redis_perf_reference.cache_input import checked_key, checked_namespace, checked_ttl
 from redis_perf_reference.codec import Codec, Undecodable, Unencodable
-from redis_perf_reference.leased import MISSING, Leased, Lifetime
+from redis_perf_reference.leased import MISSING, Leased, Lifetime, Loaded, WithTtl
 from redis_perf_reference.observer import SILENT, Observer, Operation
 from redis_perf_reference.outcomes import CacheUnavailable
-from redis_perf_reference.sync.background import Background, Loader, OneEach, sleep
+from redis_perf_reference.sync.background import Background, Loader, OneEach, Renewer, sleep
 from redis_perf_reference.sync.client import RedisClient
 from redis_perf_reference.sync.flight import GONE, Flights
+from redis_perf_reference.sync.request import Fill, Request
 
 T = TypeVar("T")
 FIRST_LOOK_SECONDS, LAST_LOOK_SECONDS = 0.01, 0.1
 LONGEST_LOAD_MS = 999_999_999
 
 logger = logging.getLogger("redis_perf_reference")
-
-
-class Request(NamedTuple):
-    """One call of get_with_cache. After `until` (monotonic seconds) it waits for nobody."""
-
-    name: str
-    fetch: Loader[Any]
-    lifetime: Lifetime
-    until: float
 
 
 class CacheAside:
@@ -93,14 +87,21 @@ class CacheAside:
         self._background = Background()
 
     def get_with_cache(
-        self, key: str, fetch: Loader[T], ttl: float | None = None, *, negative_ttl: float | None = None
+        self,
+        key: str,
+        fetch: Loader[T | WithTtl[T]],
+        ttl: float | None = None,
+        *,
+        negative_ttl: float | None = None,
+        revalidate: Renewer[T | WithTtl[T]] | None = None,
     ) -> T:
         """The cached value, or what `fetch()` returns. Raises what it raises, unless a stale value may stand in.
 
+        Where a value past its time is at hand, `revalidate(value)` is called instead of `fetch()`, if given.
         Raises InvalidKey and InvalidTtl before anything is done, Unencodable for a value that cannot be kept.
         """
         lifetime = self._lifetime.but(ttl, negative_ttl)
-        request = Request(self._name(key), fetch, lifetime, monotonic() + self._lease_seconds)
+        request = Request(self._name(key), fetch, revalidate, lifetime, monotonic() + self._lease_seconds)
         return cast("T", self._answer(request))
 
     def get(self, key: str, default: T | None = None) -> Any | T | None:
@@ -147,14 +148,16 @@ class CacheAside:
     def _name(self, key: str) -> str:
         return f"{self._prefix}:{checked_key(key)}"
 
-    def _answer(self, request: Request) -> Any:
+    def _answer(self, request: Request, look: tuple[bytes, Leased | None] | None = None) -> Any:
+        """Begins with a look that was taken already, if there is one."""
         waited = False
         while True:
-            token, found = self._read(request)
+            token, found = look or self._read(request)
+            look, request = None, request.knowing(found)
             if found is not None and found.usable(request.lifetime):
                 (self._observer.hit if found.left_ms > 0 else self._observer.stale)()
                 if found.holder == token:
-                    self._background.start(partial(self._lead, request, token))
+                    self._background.start(partial(self._lead, request._replace(fills=None), token))
                 return found.value
             if not waited:
                 self._observer.miss()
@@ -212,18 +215,25 @@ class CacheAside:
 
     def _load(self, request: Request, token: bytes | None) -> Any:
         """Calls `fetch`, and fills the entry if there is a token."""
-        started = monotonic()
+        loaded = self._loaded(request, token)
+        if token is not None and loaded.raw is not None:
+            fill = request.name, (token, *loaded.times, loaded.raw)
+            self._fill([fill]) if request.fills is None else request.fills.append(fill)
+        return loaded.value
+
+    def _loaded(self, request: Request, token: bytes | None) -> Loaded:
+        """Calls `fetch`. Gives the lease back if nothing came of it that may be kept."""
+        started, raw = monotonic(), None
         self._observer.load()
         try:
-            value = self._fetched(request)
-            raw = self._encoded(value)
-        except BaseException:
-            if token is not None:
+            value, lifetime = request.lifetime.of(self._fetched(request))
+            raw = self._encoded(value) if lifetime is not None else None
+        finally:
+            if token is not None and raw is None:
                 self._give_back(request.name, token)
-            raise
-        if token is not None:
-            self._fill(request, token, value, raw, round((monotonic() - started) * 1000))
-        return value
+        load_ms = min(round((monotonic() - started) * 1000), LONGEST_LOAD_MS)
+        times = (lifetime.fresh_ms(value), lifetime.stale_ms, load_ms) if lifetime is not None else (0, 0, 0)
+        return Loaded(value, raw, times)
 
     def _fetched(self, request: Request) -> Any:
         started = monotonic()
@@ -237,15 +247,12 @@ class CacheAside:
 
     def _look(self, name: str, token: bytes, lease_ms: int) -> Leased | None:
         """None if Redis did not answer. What cannot be read is removed, and looked at once more."""
-        started = monotonic()
-        early = (
-            f"{self._early_refresh * -math.log(1 - random.random()):.6f}" if self._early_refresh and lease_ms else "0"
-        )
+        started, early = monotonic(), self._earliness() if lease_ms else "0"
         try:
             for _ in range(2):
-                holder, left_ms, raw = self._redis.run("lease", (name,), token, lease_ms, early)
+                found = self._redis.run("lease", (name,), token, lease_ms, early)
                 try:
-                    return Leased(holder, left_ms, MISSING if raw is None else self._codec.decode(raw))
+                    return self._leased(*found)
                 except Undecodable as error:
                     logger.warning("%s cannot be read, so it is removed: %s", name, error)
                     self._observer.error("undecodable")
@@ -256,11 +263,18 @@ class CacheAside:
             self._took("read", started)
         return None
 
-    def _fill(self, request: Request, token: bytes, value: object, raw: bytes, load_ms: int) -> None:
-        started, lifetime = monotonic(), request.lifetime
-        times = lifetime.fresh_ms(value), lifetime.stale_ms, min(load_ms, LONGEST_LOAD_MS)
+    def _earliness(self) -> str:
+        """How many load times before it is due a value is loaded anew, drawn so that few readers begin early."""
+        return f"{self._early_refresh * -math.log(1 - random.random()):.6f}" if self._early_refresh else "0"
+
+    def _leased(self, holder: bytes, left_ms: int, raw: bytes | None) -> Leased:
+        """Raises Undecodable."""
+        return Leased(holder, left_ms, MISSING if raw is None else self._codec.decode(raw))
+
+    def _fill(self, fills: list[Fill]) -> None:
+        started = monotonic()
         try:
-            self._redis.run("fill", (request.name,), token, *times, raw)
+            self._redis.run("fill", tuple(name for name, _ in fills), *chain(*(what for _, what in fills)))
         except CacheUnavailable:
             self._observer.error("unavailable")
         finally:

@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 import redis
 
+import redis_perf_reference.asyncio.batch_cache_aside as asyncio_batch
 import redis_perf_reference.asyncio.cache_aside as asyncio_twin
 import redis_perf_reference.asyncio.client as asyncio_client
+import redis_perf_reference.sync.batch_cache_aside as sync_batch
 import redis_perf_reference.sync.cache_aside as sync_twin
 import redis_perf_reference.sync.client as sync_client
 from redis_perf_reference.resources import script
@@ -66,6 +68,12 @@ class World:
         module = sync_twin if self._runner is None else asyncio_twin
         return Face(self, module.CacheAside(client or self.client(redis_url), **options))
 
+    def batch_cache(self, client: Any = None, **options: Any) -> Any:
+        """A BatchCacheAside, without jitter unless said."""
+        options.setdefault("jitter", 0)
+        module = sync_batch if self._runner is None else asyncio_batch
+        return Face(self, module.BatchCacheAside(client or self.client(), **options))
+
     def sync_cache(self) -> sync_twin.CacheAside:
         """A sync one in any case, for use within a loader."""
         client = sync_client.RedisClient(self.redis_url, timeout_seconds=5)
@@ -80,9 +88,9 @@ class World:
         """Calls a function of this twin to its end."""
         return function(*args, **options) if self._runner is None else self._runner.run(function(*args, **options))
 
-    def loader(self, fetch: Callable[[], Any]) -> Callable[[], Any]:
+    def loader(self, fetch: Callable[..., Any]) -> Callable[..., Any]:
         """The plain function as this twin takes it; it may block."""
-        return fetch if self._runner is None else lambda: asyncio.to_thread(fetch)
+        return fetch if self._runner is None else lambda *args: asyncio.to_thread(fetch, *args)
 
     def together(self, calls: list[Callable[[], Any]]) -> list[Any]:
         """Calls all of them at once, in threads or tasks, and returns what they return or raise."""
@@ -123,6 +131,9 @@ class Face:
 
     def get_with_cache(self, key: str, fetch: Callable[[], Any], *args: Any, **options: Any) -> Any:
         return self._world.run(self.cache.get_with_cache, key, self._world.loader(fetch), *args, **options)
+
+    def get_many_with_cache(self, keys: list[str], fetch: Callable[[str], Any], *args: Any, **options: Any) -> Any:
+        return self._world.run(self.cache.get_many_with_cache, keys, self._world.loader(fetch), *args, **options)
 
     def together(self, count: int, key: str, fetch: Callable[[], Any]) -> list[Any]:
         loader = self._world.loader(fetch)

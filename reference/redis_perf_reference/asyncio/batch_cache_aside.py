@@ -1,0 +1,130 @@
+"""BatchCacheAside: a CacheAside that answers many keys in the round trips of one.
+
+| call                                   | Redis round trips                                       |
+|----------------------------------------|---------------------------------------------------------|
+| get_many_with_cache: all hits          | 1                                                       |
+| get_many_with_cache: some misses       | 2: read and take the leases, fill                       |
+| ... some are loaded by others meanwhile | and for each of these what waiting costs in CacheAside |
+
+What this call has to load itself it loads first, so two batches that want each other's keys do not wait in a circle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from time import monotonic
+from typing import Any, TypeVar
+
+from redis_perf_reference.asyncio.background import KeyedLoader, KeyedRenewer, gathered
+from redis_perf_reference.asyncio.cache_aside import CacheAside
+from redis_perf_reference.asyncio.request import Fill, Request
+from redis_perf_reference.codec import Undecodable
+from redis_perf_reference.leased import Leased, WithTtl
+from redis_perf_reference.outcomes import CacheUnavailable
+
+T = TypeVar("T")
+Look = tuple[bytes, Leased | None]
+
+
+class BatchCacheAside(CacheAside):
+    """Takes the same options. In the sync twin loads that happen at the same time happen in threads."""
+
+    async def get_many_with_cache(
+        self,
+        keys: Iterable[str],
+        fetch: KeyedLoader[T | WithTtl[T]],
+        ttl: float | None = None,
+        *,
+        negative_ttl: float | None = None,
+        revalidate: KeyedRenewer[T | WithTtl[T]] | None = None,
+        at_once: int = 8,
+    ) -> dict[str, T]:
+        """For each key its cached value, or what `fetch(key)` returns; at most `at_once` of these run at a time.
+
+        If some fail the others are kept, then the first failure is raised. Else as `get_with_cache`.
+        """
+        if at_once < 1:
+            raise ValueError(f"{at_once=}: must be above 0")
+        lifetime, until = self._lifetime.but(ttl, negative_ttl), monotonic() + self._lease_seconds
+        requests = {
+            key: Request(self._name(key), partial(fetch, key), revalidate and partial(revalidate, key), lifetime, until)
+            for key in keys
+        }
+        return await self._answer_many(requests, at_once) if requests else {}
+
+    async def _answer_many(self, requests: dict[str, Request], at_once: int) -> dict[str, Any]:
+        answers: dict[str, Any] = dict.fromkeys(requests)
+        loading, waiting = {}, {}
+        for (key, request), look in zip(requests.items(), await self._read_many(list(requests.values())), strict=True):
+            found = look and look[1]
+            if found is not None and found.usable(request.lifetime):
+                answers[key] = await self._answer(request, look)
+            elif look is not None and (found is None or found.holder == look[0]):
+                loading[key] = (request, look)
+            else:
+                waiting[key] = (request, look)
+        if loading:
+            flights = self._flights.here()
+            answers |= await flights.lead(flights.announce(), lambda: self._load_many(loading, at_once))
+        return answers | (await self._gathered(waiting, at_once) if waiting else {})
+
+    async def _read_many(self, requests: list[Request]) -> list[Look | None]:
+        """None for what cannot be read, which wants a look of its own."""
+        flights = self._flights.here()
+        tokens, led = [flights.announce() for _ in requests], set[bytes]()
+        try:
+            found = await self._look_many([request.name for request in requests], tokens)
+            led = {
+                token
+                for token, one in zip(tokens, found, strict=True)
+                if isinstance(one, Leased) and one.holder == token
+            }
+        except BaseException:  # cancelled, with leases perhaps in hand
+            for request, token in zip(requests, tokens, strict=True):
+                self._background.start(partial(self._give_back, request.name, token))
+            raise
+        finally:
+            for token in tokens:
+                if token not in led:
+                    flights.withdraw(token)
+        return [
+            None if isinstance(one, Undecodable) else (token, one) for token, one in zip(tokens, found, strict=True)
+        ]
+
+    async def _look_many(self, names: list[str], tokens: list[bytes]) -> list[Leased | Undecodable | None]:
+        """As `_look`, without removing anything."""
+        started, arguments = monotonic(), list[str | bytes | int]()
+        for token in tokens:
+            arguments += [token, self._lease_ms, self._earliness()]
+        try:
+            reply = await self._redis.run("lease", tuple(names), *arguments)
+        except CacheUnavailable:
+            self._observer.error("unavailable")
+            return [None] * len(names)
+        finally:
+            self._took("read", started)
+        return [self._readable(*reply[at : at + 3]) for at in range(0, len(reply), 3)]
+
+    def _readable(self, holder: bytes, left_ms: int, raw: bytes | None) -> Leased | Undecodable:
+        try:
+            return self._leased(holder, left_ms, raw)
+        except Undecodable as error:
+            return error
+
+    async def _load_many(self, loading: dict[str, tuple[Request, Look]], at_once: int) -> dict[str, Any]:
+        fills: list[Fill] = []
+        try:
+            return await self._gathered(
+                {key: (request._replace(fills=fills), look) for key, (request, look) in loading.items()}, at_once
+            )
+        finally:
+            if fills:
+                await self._fill(fills)
+
+    async def _gathered(self, wanted: dict[str, tuple[Request, Look | None]], at_once: int) -> dict[str, Any]:
+        answers = await gathered([partial(self._answer, request, look) for request, look in wanted.values()], at_once)
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+        return dict(zip(wanted, answers, strict=True))
