@@ -7,7 +7,11 @@ import os
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from importlib import import_module
+from inspect import iscoroutinefunction
+from time import monotonic
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -19,6 +23,7 @@ import redis.asyncio
 import redis_perf_reference as sync_twin
 import redis_perf_reference.asyncio as asyncio_twin
 from redis_perf import ServerUnavailable, servers
+from redis_perf_reference.resources import script
 
 Server = TypeVar("Server", servers.RedisServer, servers.PostgresServer)
 
@@ -139,8 +144,10 @@ class Awaited:
     def __init__(self, target: Any, runner: asyncio.Runner) -> None:
         self._target, self._runner = target, runner
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
+    def __getattr__(self, name: str) -> Any:
         method = getattr(self._target, name)
+        if not iscoroutinefunction(method):
+            return method
         return lambda *args, **options: self._runner.run(method(*args, **options))
 
 
@@ -148,6 +155,66 @@ class Awaited:
 def world(request: pytest.FixtureRequest, redis_url: str, dsn: str) -> Iterator[World]:
     with ExitStack() as stack:
         yield World(request.param, redis_url, dsn, stack)
+
+
+class Twin:
+    """One twin's modules, called to the end without await. `redis` looks at the server from outside."""
+
+    def __init__(self, name: str, redis_url: str, stack: ExitStack) -> None:
+        self.name, self.redis_url, self._stack = name, redis_url, stack
+        self.redis = stack.enter_context(redis.Redis.from_url(redis_url))
+        self._runner: Any = stack.enter_context(asyncio.Runner()) if name == "asyncio" else None
+
+    def module(self, name: str) -> Any:
+        return import_module(f"redis_perf_reference.{self.name}.{name}")
+
+    def run(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        return function(*args, **options) if self._runner is None else self._runner.run(function(*args, **options))
+
+    def face(self, target: Any) -> Any:
+        return target if self._runner is None else Awaited(target, self._runner)
+
+    def own(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The plain function, which may block, as this twin calls it."""
+        return function if self._runner is None else lambda *args: asyncio.to_thread(function, *args)
+
+    def closing(self, client: Any, close: str = "close") -> Any:
+        """The client, closed at the end of the test."""
+        self._stack.callback(lambda: self.run(getattr(client, close)))
+        return client
+
+    def client(self, redis_url: str = "", **options: Any) -> Any:
+        """A RedisClient that waits long, as the machine may be busy."""
+        client = self.module("client").RedisClient(redis_url or self.redis_url, **{"timeout_seconds": 5, **options})
+        return self.closing(client)
+
+    def together(self, calls: list[Callable[[], Any]]) -> list[Any]:
+        """Begins all of these at once, and returns what they return or raise."""
+
+        async def gathered() -> list[Any]:
+            return await asyncio.gather(*(call() for call in calls), return_exceptions=True)
+
+        if self._runner is not None:
+            return list(self._runner.run(gathered()))
+        with ThreadPoolExecutor(len(calls)) as threads:
+            futures = [threads.submit(call) for call in calls]
+        return [future.exception() or future.result() for future in futures]
+
+    def load_scripts(self, *names: str) -> None:
+        for name in names:
+            self.redis.script_load(script(name).text)
+
+    def until_scripts_run(self, count: int) -> None:
+        """Waits, within a loader, until the server has run so many since `config_resetstat`."""
+        until = monotonic() + 20
+        while self.redis.info("commandstats").get("cmdstat_evalsha", {"calls": 0})["calls"] < count:
+            assert monotonic() < until, "it did not happen"
+
+
+@pytest.fixture(params=["sync", "asyncio"])
+def twin(request: pytest.FixtureRequest, redis_url: str) -> Iterator[Twin]:
+    with ExitStack() as stack:
+        yield Twin(request.param, redis_url, stack)
 
 
 class Relay:

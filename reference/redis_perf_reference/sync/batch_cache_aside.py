@@ -6,6 +6,7 @@
 | get_many_with_cache: all hits          | 1                                                       |
 | get_many_with_cache: some misses       | 2: read and take the leases, fill                       |
 | ... some are loaded by others meanwhile | and for each of these what waiting costs in CacheAside |
+| delete_by_prefix                       | 1 for each 1000 keys on the server                      |
 
 What this call has to load itself it loads first, so two batches that want each other's keys do not wait in a circle.
 """
@@ -20,11 +21,13 @@ from typing import Any, TypeVar
 from redis_perf_reference.codec import Undecodable
 from redis_perf_reference.leased import Leased, WithTtl
 from redis_perf_reference.outcomes import CacheUnavailable
+from redis_perf_reference.pattern import escape
 from redis_perf_reference.sync.background import KeyedLoader, KeyedRenewer, gathered
 from redis_perf_reference.sync.cache_aside import CacheAside
 from redis_perf_reference.sync.request import Fill, Request
 
 T = TypeVar("T")
+SCAN_COUNT = 1000
 Look = tuple[bytes, Leased | None]
 
 
@@ -53,6 +56,18 @@ class BatchCacheAside(CacheAside):
             for key in keys
         }
         return self._answer_many(requests, at_once) if requests else {}
+
+    def delete_by_prefix(self, start: str) -> int:
+        """Removes all values whose keys start so, and says how many entries there were. Raises as `delete` does."""
+        name = self._name(start)
+        cursor, total = b"0", 0
+        removed: int
+        while True:
+            arguments = (cursor, escape(name) + "*", SCAN_COUNT, f"{self._prefix}:told", b"")
+            cursor, removed = self._redis.run("cache_sweep", (name,), *arguments)
+            total += removed
+            if cursor == b"0":
+                return total
 
     def _answer_many(self, requests: dict[str, Request], at_once: int) -> dict[str, Any]:
         answers: dict[str, Any] = dict.fromkeys(requests)
