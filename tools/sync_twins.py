@@ -21,6 +21,7 @@ HAND_WRITTEN = {"background.py", "exchange.py", "flight.py"}  # tasks and thread
 DROPPED = {"async", "await"}
 RENAMED = {
     "AbstractAsyncContextManager": "AbstractContextManager",
+    "AsyncClient": "Client",
     "AsyncConnection": "Connection",
     "AsyncCursor": "Cursor",
     "AsyncIterator": "Iterator",

@@ -210,6 +210,25 @@ class Twin:
         while self.redis.info("commandstats").get("cmdstat_evalsha", {"calls": 0})["calls"] < count:
             assert monotonic() < until, "it did not happen"
 
+    def until(self, condition: Callable[[], Any]) -> None:
+        """Looks again and again, while the background goes on; for what has no event."""
+        until = monotonic() + 20
+        while not condition():
+            assert monotonic() < until, "it did not happen"
+            if self._runner is not None:
+                self._runner.run(asyncio.sleep(0.005))
+
+    def until_ms_passed(self, ms: int) -> None:
+        """Waits until so many have passed on the server's clock."""
+
+        def now() -> float:
+            seconds, microseconds = self.redis.time()
+            return float(1000 * seconds + microseconds / 1000)
+
+        until = now() + ms
+        while now() < until:
+            pass
+
 
 @pytest.fixture(params=["sync", "asyncio"])
 def twin(request: pytest.FixtureRequest, redis_url: str) -> Iterator[Twin]:

@@ -1,0 +1,164 @@
+"""A repository on Bitbucket: what its files, branches and commits may be called, and under which keys they are kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_NOT_IN_BRANCH = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(?:/|$)|^[/.-]|[/.]$")
+
+
+class InvalidName(ValueError):
+    """No path, branch, commit, workspace or repository. The message begins with the argument's name."""
+
+
+class NotText(ValueError):
+    """The file is not UTF-8: read it as bytes. Guessing would change it when it is committed again."""
+
+
+class BitbucketError(Exception):
+    """The API did not do it. `status` is its HTTP status, None if there was no answer: then it may have done it all the
+    same. `retry_after_seconds` is what it asked for (with 429), if it did."""
+
+    def __init__(self, what: str, status: int | None = None, retry_after_seconds: float | None = None) -> None:
+        super().__init__(what)
+        self.status = status
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Entry(NamedTuple):
+    """What lies in a directory. `path` leads from the root; `size` in bytes is None for a directory."""
+
+    path: str
+    is_directory: bool
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """`commit` is the new commit's hash, if the API told. `skipped` says why the cache was not told, None if it was:
+    others may read the old files until these expire; this process tells the cache again before its next read."""
+
+    branch: str
+    commit: str | None
+    skipped: str | None = None
+
+
+class FileChange(NamedTuple):
+    """`content` is None to delete the file."""
+
+    path: str
+    content: bytes | None
+
+
+class RepositoryKeys:
+    """Keys of one repository, all in one Cluster slot. No name can pass for another: each is quoted.
+
+    Raises InvalidName.
+    """
+
+    def __init__(self, workspace: str, repository: str) -> None:
+        names = (("workspace", workspace), ("repository", repository))
+        self.path = "/".join(_quoted(_checked(value, name), name) for name, value in names)
+
+    def branch(self, branch: str) -> str:
+        """What the keys of all that is on a branch begin with."""
+        return f"{{{self.path}}}:branch={_quoted(branch, 'branch')}:"
+
+    def commit(self, commit: str) -> str:
+        """And at a commit, where nothing ever changes."""
+        return f"{{{self.path}}}:commit={commit}:"
+
+    def touched(self, branch: str, paths: Iterable[str]) -> list[str]:
+        """All keys of what is not as it was after a commit to these paths."""
+        revision, names = self.branch(branch), [head(self.branch(branch))]
+        for path in paths:
+            names.append(file(revision, path))
+            names += [directory(revision, above) for above in _ancestors(path)]
+        return list(dict.fromkeys(names))
+
+
+def head(revision: str) -> str:
+    return f"{revision}head"
+
+
+def file(revision: str, path: str) -> str:
+    return f"{revision}file:{quote(path)}"
+
+
+def directory(revision: str, path: str) -> str:
+    return f"{revision}dir:{quote(path)}"
+
+
+def checked_path(path: str, name: str = "file_path") -> str:
+    """Without a slash before it. Raises InvalidName for what has more than one spelling."""
+    relative = _text(path, name).removeprefix("/")
+    if not relative or any(part in ("", ".", "..") for part in relative.split("/")):
+        raise InvalidName(f"{name} is {path!r}, must be a path from the root without empty parts, . and ..")
+    _quoted(relative, name)
+    return relative
+
+
+def checked_directory(path: str, name: str = "directory") -> str:
+    """The empty string for the root."""
+    return checked_path(path.removesuffix("/"), name) if _text(path, name).strip("/") else ""
+
+
+def checked_branch(branch: str) -> str:
+    """Raises InvalidName for what git takes as no name of a branch."""
+    if not _text(branch, "branch") or _NOT_IN_BRANCH.search(branch):
+        raise InvalidName(f"branch is {branch!r}, must be a name that git allows")
+    return branch
+
+
+def checked_commit(commit: str) -> str:
+    """Raises InvalidName for a hash that is not whole: a short one may come to mean another commit."""
+    if not _COMMIT.fullmatch(_text(commit, "commit")):
+        raise InvalidName(f"commit is {commit!r}, must be all 40 digits of a hash")
+    return commit
+
+
+def checked_changes(changes: Iterable[Mapping[str, Any]], name: str = "file_changes") -> list[FileChange]:
+    """Of {"path": ..., "content": text, bytes, or None}. Raises InvalidName."""
+    checked = [_change(change, f"{name}[{index}]") for index, change in enumerate(changes)]
+    if not checked:
+        raise InvalidName(f"{name} is empty")
+    return checked
+
+
+def _change(change: Mapping[str, Any], name: str) -> FileChange:
+    content = change.get("content", ...)
+    if isinstance(content, str):
+        content = content.encode()
+    if content is not None and not isinstance(content, bytes):
+        raise InvalidName(f"{name}['content'] is {type(content).__name__}, must be str, bytes, or None to delete")
+    return FileChange(checked_path(change.get("path", ""), f"{name}['path']"), content)
+
+
+def _ancestors(path: str) -> Iterator[str]:
+    while path:
+        path = path.rpartition("/")[0]
+        yield path
+
+
+def _checked(value: str, name: str) -> str:
+    if not _text(value, name).strip("."):
+        raise InvalidName(f"{name} is {value!r}, must be a name")
+    return value
+
+
+def _text(value: object, name: str) -> str:
+    if not isinstance(value, str):
+        raise InvalidName(f"{name} is {type(value).__name__}, must be str")
+    return value
+
+
+def _quoted(value: str, name: str) -> str:
+    try:
+        return quote(value, safe="")
+    except UnicodeEncodeError:
+        raise InvalidName(f"{name} is {value!r}, which has no UTF-8 form") from None
