@@ -52,6 +52,7 @@ def test_the_extras_are_the_promised_ones() -> None:
     promised = {"redis", "postgres", "asyncpg", "psycopg2", "sqlalchemy", "fake", "embedded"}
     promised |= {"docker", "tls", "write", "benchmark", "hypothesis", "prometheus", "reference", "all"}
     promised |= {"vectors", "embeddings"}
+    promised |= {"openai", "bitbucket"}
     assert set(metadata("pytest-redisperf").get_all("Provides-Extra") or []) == promised
 
 

@@ -1,15 +1,22 @@
 """The patterns for one kind of client; `redis_perf_reference` tells which. Values are shared by both kinds."""
 
+from redis_perf_reference.asyncio.bitbucket_api import BitbucketAPI
+from redis_perf_reference.asyncio.bitbucket_cache import BitbucketCache
 from redis_perf_reference.asyncio.cache import Commands, connect_redis
 from redis_perf_reference.asyncio.embedding_cache import EmbeddingCache
+from redis_perf_reference.asyncio.llm_cache import LLMCache
+from redis_perf_reference.asyncio.openai_chat import openai_chat
 from redis_perf_reference.asyncio.postgres import OneConnection, Postgres, create_schema
 from redis_perf_reference.asyncio.redis_cache import RedisCache
 from redis_perf_reference.asyncio.two_tier_cache import TwoTierCache
 from redis_perf_reference.asyncio.working_memory import WorkingMemory
 
 __all__ = [
+    "BitbucketAPI",
+    "BitbucketCache",
     "Commands",
     "EmbeddingCache",
+    "LLMCache",
     "OneConnection",
     "Postgres",
     "RedisCache",
@@ -17,4 +24,5 @@ __all__ = [
     "WorkingMemory",
     "connect_redis",
     "create_schema",
+    "openai_chat",
 ]

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import redis
 
@@ -27,6 +26,7 @@ _spec.loader.exec_module(_server)
 @pytest.fixture
 def bitbucket() -> Iterator[Any]:
     """On its branch master: a.py, src/b.py, src/deep/c.bin and empty.txt."""
+    pytest.importorskip("httpx", reason="the package httpx is not installed")
     with _server.Bitbucket() as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
@@ -69,6 +69,8 @@ def elsewhere(redis_url: str, bitbucket: Any) -> Iterator[Any]:
 
 @pytest.fixture
 def naive(redis_url: str, bitbucket: Any) -> Iterator[NaiveBitbucketAPI]:
+    import httpx
+
     with (
         redis.Redis.from_url(redis_url, decode_responses=True) as client,
         httpx.Client(auth=("ada", "secret")) as http,

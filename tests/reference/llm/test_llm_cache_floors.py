@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -69,6 +71,26 @@ def test_an_answer_of_no_use_is_two_round_trips(redisperf: RedisPerf, cache: Any
     model.finish_reason = "length"
     with redisperf.budget(redis=exactly(2)):  # the second frees the lease
         assert cache.complete(REQUEST).finish_reason == "length"
+
+
+def test_twenty_who_ask_at_once_are_21_round_trips_and_one_call_and_were_40_and_20(
+    redisperf: RedisPerf, twin: Any, build: Any, naive: Any, model: Any
+) -> None:
+    cache = build()
+    model.during = lambda: twin.until_scripts_run(20)  # all have looked
+    twin.redis.config_resetstat()
+    with redisperf.record() as spent:
+        twin.together([lambda: cache.convert_issue_to_spec(ISSUE)] * 20)
+    assert (work_of(spent.trace, "EVALSHA"), model.calls) == (21, 1)
+    model.during = Barrier(20).wait  # none of them waits for another
+    with redisperf.record() as spent, ThreadPoolExecutor(20) as threads:
+        list(threads.map(naive.convert_issue_to_spec, [ISSUE] * 20))
+    assert (work_of(spent.trace, "GET", "SET"), model.calls) == (40, 21)
+
+
+def work_of(trace: Any, *names: str) -> int:
+    """Round trips with these commands: others make connections."""
+    return sum(trip.operations[0].name in names for trip in trace.redis)
 
 
 def test_the_naive_handler_costs_one_and_two_but_many_calls_of_the_model(redisperf: RedisPerf, naive: Any) -> None:
