@@ -17,7 +17,7 @@ class InvalidName(ValueError):
 
 
 class NotText(ValueError):
-    """The file is not UTF-8: read it as bytes. Guessing would change it when it is committed again."""
+    """This is not UTF-8: read and commit it as bytes. Guessing would change a file when it is committed again."""
 
 
 class BitbucketError(Exception):
@@ -103,8 +103,8 @@ def checked_path(path: str, name: str = "file_path") -> str:
     return relative
 
 
-def checked_directory(path: str, name: str = "directory") -> str:
-    """The empty string for the root."""
+def checked_directory(path: str, name: str = "path") -> str:
+    """The empty string for the root. Raises as `checked_path`."""
     return checked_path(path.removesuffix("/"), name) if _text(path, name).strip("/") else ""
 
 
@@ -123,7 +123,7 @@ def checked_commit(commit: str) -> str:
 
 
 def checked_changes(changes: Iterable[Mapping[str, Any]], name: str = "file_changes") -> list[FileChange]:
-    """Of {"path": ..., "content": text, bytes, or None}. Raises InvalidName."""
+    """Of {"path": ..., "content": text, bytes, or None}. Raises InvalidName, TypeError, NotText."""
     checked = [_change(change, f"{name}[{index}]") for index, change in enumerate(changes)]
     if not checked:
         raise InvalidName(f"{name} is empty")
@@ -131,12 +131,21 @@ def checked_changes(changes: Iterable[Mapping[str, Any]], name: str = "file_chan
 
 
 def _change(change: Mapping[str, Any], name: str) -> FileChange:
-    content = change.get("content", ...)
-    if isinstance(content, str):
-        content = content.encode()
-    if content is not None and not isinstance(content, bytes):
-        raise InvalidName(f"{name}['content'] is {type(content).__name__}, must be str, bytes, or None to delete")
-    return FileChange(checked_path(change.get("path", ""), f"{name}['path']"), content)
+    path, content = change.get("path", ""), change.get("content", ...)
+    body = None if content is None else checked_content(content, f"{name}['content']")
+    return FileChange(checked_path(path, f"{name}['path']"), body)
+
+
+def checked_content(content: object, name: str = "content") -> bytes:
+    """Raises TypeError for what is neither str nor bytes, NotText for a str without a UTF-8 form."""
+    if isinstance(content, bytes):
+        return content
+    if not isinstance(content, str):
+        raise TypeError(f"{name} is {type(content).__name__}, must be str or bytes")
+    try:
+        return content.encode()
+    except UnicodeEncodeError as error:
+        raise NotText(f"{name} has no UTF-8 form: {error.reason} at character {error.start}") from error
 
 
 def _ancestors(path: str) -> Iterator[str]:

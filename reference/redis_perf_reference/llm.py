@@ -38,8 +38,9 @@ class LLMRequest:
             raise InvalidRequest(f"model is {self.model!r}, must be the name of one")
         if not self.messages or not all(hasattr(message, "keys") for message in self.messages):
             raise InvalidRequest(f"messages is {self.messages!r:.80}, must be at least one, each a mapping")
-        if odd := [name for name in NOT_ONE_TEXT if self.options.get(name)]:
-            raise InvalidRequest(f"options[{odd[0]!r}] is not taken: an answer here is one text, whole")
+        for name in NOT_ONE_TEXT:
+            if self.options.get(name) and not (name == "n" and self.options[name] == 1):
+                raise InvalidRequest(f"options[{name!r}] is not taken: an answer here is one text, whole")
 
 
 class LLMAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,9 +9,9 @@ head, and read at that commit.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
 from redis_perf_reference.bitbucket import BitbucketError, Entry, FileChange, RepositoryKeys
@@ -19,6 +19,7 @@ from redis_perf_reference.bitbucket import BitbucketError, Entry, FileChange, Re
 if TYPE_CHECKING:
     from httpx import AsyncClient, Response
 
+T = TypeVar("T")
 MOST_IN_A_PAGE = 100
 
 
@@ -56,7 +57,7 @@ class BitbucketAPI:
         """The file at a commit or on a branch without a slash; `known` itself if the API says that it is still so."""
         headers = {"If-None-Match": known.etag} if known and known.etag else {}
         response = await self.make_bitbucket_request(
-            "GET", f"{self._base}/src/{revision}/{quote(path)}", headers=headers
+            "GET", f"{self._base}/src/{quote(revision, safe='')}/{quote(path)}", headers=headers
         )
         if response.status_code == 304 and known:
             return known
@@ -67,21 +68,21 @@ class BitbucketAPI:
     async def directory(self, path: str, revision: str) -> list[Entry] | None:
         """What lies in it, not deeper; all pages of it."""
         place = f"{quote(path)}/" if path else ""
-        url = f"{self._base}/src/{revision}/{place}?pagelen={MOST_IN_A_PAGE}"
+        url = f"{self._base}/src/{quote(revision, safe='')}/{place}?pagelen={MOST_IN_A_PAGE}"
         entries = list[Entry]()
         while url:
             response = await self.make_bitbucket_request("GET", url)
             if response.status_code == 404 or not _is_listing(response):
                 return None
-            page = _json(response)
-            entries += [_entry(value) for value in page["values"]]
-            url = self._ours(page.get("next", ""))
+            found, following = _read(response, _page)
+            entries += found
+            url = self._ours(following)
         return entries
 
     async def branch_head(self, branch: str) -> str | None:
         """The hash of a branch's last commit."""
         response = await self.make_bitbucket_request("GET", f"{self._base}/refs/branches/{quote(branch)}")
-        return None if response.status_code == 404 else str(_json(response)["target"]["hash"])
+        return None if response.status_code == 404 else _read(response, lambda branch: str(branch["target"]["hash"]))
 
     async def commit(
         self, branch: str, changes: Sequence[FileChange], message: str, parent_commit: str | None = None
@@ -126,11 +127,17 @@ def _is_listing(response: Response) -> bool:
     return kind == "application/json" and "attachment" not in response.headers.get("Content-Disposition", "")
 
 
-def _json(response: Response) -> Any:
+def _read(response: Response, reader: Callable[[Any], T]) -> T:
+    """What the reader makes of the JSON."""
     try:
-        return response.json()
-    except ValueError as error:
-        raise BitbucketError(f"GET {response.url.path}: no JSON: {error}", response.status_code) from error
+        return reader(response.json())
+    except (ValueError, KeyError, TypeError) as error:
+        raise BitbucketError(f"GET {response.url.path}: not as documented: {error!r}", response.status_code) from error
+
+
+def _page(page: dict[str, Any]) -> tuple[list[Entry], str]:
+    """Its entries, and where the next one is, if there is one."""
+    return [_entry(value) for value in page["values"]], page.get("next", "")
 
 
 def _entry(value: dict[str, Any]) -> Entry:

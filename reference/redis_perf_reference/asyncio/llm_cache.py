@@ -45,10 +45,10 @@ class LanguageModel(Protocol):
 class LLMCache:
     """Answers of `ask`, kept for one `tenant`: no other tenant is answered with them.
 
-    `model`, `options` and `prompts` are what the three tasks ask with. `schema_version` is yours: raise it when answers
-    are to be read otherwise than before. Empty lists of modifications are kept for `empty_ttl`. Let `lease_seconds` be
-    longer than the model takes: until then others wait for a process that died while it was asking. Answers above
-    `max_bytes` are not kept.
+    `model`, `options` (a low temperature, if not said) and `prompts` are what the three tasks ask with.
+    `schema_version` is yours: raise it when answers are to be read otherwise than before. Empty lists of modifications
+    are kept for `empty_ttl`. Let `lease_seconds` be longer than the model takes: until then others wait for a process
+    that died while it was asking. Answers above `max_bytes` are not kept.
     """
 
     def __init__(
@@ -72,7 +72,8 @@ class LLMCache:
         observer: Observer = SILENT,
     ) -> None:
         self._ask = ask
-        self._model, self._options, self._prompts = model, options or {"temperature": 0.1}, prompts or Prompts()
+        self._model, self._prompts = model, prompts or Prompts()
+        self._options = {"temperature": 0.1} if options is None else options
         self._tenant, self._schema_version, self._max_bytes = tenant, schema_version, max_bytes
         self._spec = Task("spec", LLMAnswer.text, checked_ttl(spec_ttl, "spec_ttl"))
         self._diff = Task("diff", modifications_in, checked_ttl(diff_ttl, "diff_ttl"))

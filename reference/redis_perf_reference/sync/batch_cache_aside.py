@@ -1,12 +1,12 @@
 # Generated from ../asyncio/batch_cache_aside.py by tools/sync_twins.py: change that file, then run the tool.
 """BatchCacheAside: a CacheAside that answers many keys in the round trips of one.
 
-| call                                   | Redis round trips                                       |
-|----------------------------------------|---------------------------------------------------------|
-| get_many_with_cache: all hits          | 1                                                       |
-| get_many_with_cache: some misses       | 2: read and take the leases, fill                       |
-| ... some are loaded by others meanwhile | and for each of these what waiting costs in CacheAside |
-| delete_by_prefix                       | 1 for each 1000 keys on the server                      |
+| call                               | Redis round trips                                          |
+|------------------------------------|------------------------------------------------------------|
+| get_many_with_cache: all hits      | 1                                                          |
+| get_many_with_cache: some misses   | 2: read and take the leases, fill                          |
+| ... some loaded by others          | besides, for each of these, what waiting costs: CacheAside |
+| delete_by_prefix                   | 1 for each 1000 keys on the server                         |
 
 What this call has to load itself it loads first, so two batches that want each other's keys do not wait in a circle.
 """

@@ -30,6 +30,7 @@ from redis_perf_reference.bitbucket import (
     checked_branch,
     checked_changes,
     checked_commit,
+    checked_content,
     checked_directory,
     checked_path,
     directory,
@@ -145,7 +146,8 @@ class BitbucketCache:
     def commit_file(
         self, branch: str, file_path: str, content: str | bytes, message: str, parent_commit: str | None = None
     ) -> Committed:
-        """Commits one file. Raises BitbucketError, InvalidName."""
+        """Commits one file. Raises BitbucketError, and before anything is sent InvalidName, NotText, TypeError."""
+        content = checked_content(content)
         return self.commit_multiple_files(branch, [{"path": file_path, "content": content}], message, parent_commit)
 
     def commit_multiple_files(

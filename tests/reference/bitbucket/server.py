@@ -34,6 +34,7 @@ class Bitbucket(ThreadingHTTPServer):
         self.failing: dict[str, int] = {}
         self.meanwhile: Callable[[str], Any] = lambda path: None
         self.page_size, self.etags = 100, True
+        self.odd_answer: bytes | None = None
         self._lock = threading.Lock()
 
     def push(self, branch: str, files: Files, deleted: tuple[str, ...] = ()) -> str:
@@ -67,8 +68,10 @@ class Handler(BaseHTTPRequestHandler):
         path = url.path.removeprefix(f"/2.0/repositories/{self.server.path}/")
         self.server.requests.append(f"{self.command} {path}")
         failing = [status for end, status in self.server.failing.items() if path.endswith(end)]
-        if self.headers["Authorization"] != AUTHORIZATION:
-            answer: Answer = 401, {}, b""
+        if self.server.odd_answer is not None:
+            answer: Answer = 200, {"Content-Type": "application/json"}, self.server.odd_answer
+        elif self.headers["Authorization"] != AUTHORIZATION:
+            answer = 401, {}, b""
         elif failing:
             answer = failing[0], {"Retry-After": "7"}, b"try later"
         else:
@@ -87,7 +90,7 @@ class Handler(BaseHTTPRequestHandler):
             commit = self.server.branches.get(unquote(path.removeprefix("refs/branches/")))
             return _json({"name": path, "target": {"hash": commit}}) if commit else _missing()
         revision, _, place = path.removeprefix("src/").partition("/")
-        files = self.server.files_at(revision)
+        files = self.server.files_at(unquote(revision))
         if files is None or not path.startswith("src/"):
             return _missing()
         place = unquote(place)

@@ -281,6 +281,22 @@ def test_a_commit_onto_another_parent_is_refused(cache: Any, bitbucket: Any) -> 
     assert cache.get_file_content("a.py") == "1"
 
 
+def test_a_branch_with_odd_characters_is_read(cache: Any, bitbucket: Any) -> None:
+    bitbucket.push("fix#1%2F&ä", {"a.py": b"odd"})
+    assert cache.get_file_content("a.py", "fix#1%2F&ä") == "odd"
+    assert cache.list_directory("", "fix#1%2F&ä") == [Entry("a.py", False, 3)]
+    assert cache.get_branch_head("fix#1%2F&ä") == bitbucket.branches["fix#1%2F&ä"]
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b"{}", b'{"target": 1, "values": [{}]}'])
+def test_an_answer_that_is_not_as_documented_is_an_error(twin: Any, cache: Any, bitbucket: Any, body: bytes) -> None:
+    bitbucket.odd_answer = body
+    for call in (cache.get_branch_head, cache.list_directory):
+        with pytest.raises(BitbucketError, match="not as documented"):
+            call()
+    assert keys_of(twin) == set()
+
+
 def test_a_branch_that_is_not_there_has_no_files(cache: Any) -> None:
     assert cache.get_branch_head("feature/none") is None
     assert cache.get_file_content("a.py", "feature/none") is None
@@ -307,10 +323,8 @@ def test_a_path_with_more_than_one_spelling_is_refused(
         (lambda cache: cache.get_branch_head(""), "branch is ''"),
         (lambda cache: cache.forget_branch("*"), r"branch is '\*'"),
         (lambda cache: cache.get_file_content("a.py", commit="abc1234"), "commit is 'abc1234', must be all 40"),
-        (lambda cache: cache.list_directory("a/../b"), "directory is 'a/../b'"),
+        (lambda cache: cache.list_directory("a/../b"), "path is 'a/../b'"),
         (lambda cache: cache.commit_multiple_files("master", [], "x"), "file_changes is empty"),
-        (lambda cache: cache.commit_file("master", "a.py", 3, "x"), r"file_changes\[0\]\['content'\] is int"),
-        (lambda cache: cache.commit_multiple_files("master", [{"path": "a"}], "x"), r"file_changes\[0\]\['content'\]"),
         (lambda cache: RepositoryKeys("..", "sdb"), r"workspace is '\.\.'"),
         (lambda cache: RepositoryKeys("acme", ""), "repository is ''"),
     ],
@@ -320,4 +334,22 @@ def test_a_bad_name_is_refused_by_argument_and_nothing_is_sent(
 ) -> None:
     with redisperf.budget(redis=0), pytest.raises(InvalidName, match=f"^{words}"):
         call(cache)
+    assert bitbucket.requests == []
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "words"),
+    [
+        (None, TypeError, "content is NoneType, must be str or bytes"),
+        (3, TypeError, "content is int, must be str or bytes"),
+        ("\ud800", NotText, "content has no UTF-8 form"),
+    ],
+)
+def test_a_content_that_is_none_is_refused_and_deletes_nothing(
+    cache: Any, bitbucket: Any, content: Any, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=f"^{words}"):
+        cache.commit_file("master", "a.py", content, "Change it")
+    with pytest.raises((TypeError, NotText), match=r"^file_changes\[0\]\['content'\] "):
+        cache.commit_multiple_files("master", [{"path": "a.py", **({"content": content} if content else {})}], "Change")
     assert bitbucket.requests == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from threading import Barrier, Lock
 from typing import Any
 
@@ -9,8 +10,11 @@ import pytest
 
 from pytest_redisperf import RedisPerf
 from redis_perf import exactly
+from redis_perf_reference.asyncio.batch_cache_aside import BatchCacheAside
+from redis_perf_reference.asyncio.client import RedisClient
 from redis_perf_reference.cache_input import InvalidKey
 from redis_perf_reference.leased import WithTtl
+from redis_perf_reference.observer import Silent
 
 KEYS = [f"key {number}" for number in range(20)]
 
@@ -140,6 +144,36 @@ def test_trap_19_what_cannot_be_read_is_loaded_anew(caches: Any, batch: Any, key
     caches.redis.setrange("cache:key 1", 67, b"\x01{")
     assert batch.get_many_with_cache(KEYS, keyed) == values_of(KEYS)
     assert batch.get("key 1") == "KEY 1"
+
+
+def test_what_a_cancelled_caller_was_loading_is_kept(redis_url: str) -> None:
+    async def scenario() -> None:
+        client = RedisClient(redis_url, timeout_seconds=5)
+        loading, on, filled = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        class Watching(Silent):
+            def seconds(self, operation: str, seconds: float) -> None:
+                if operation == "fill":
+                    filled.set()
+
+        cache = BatchCacheAside(client, observer=Watching())
+
+        async def load(key: str) -> str:
+            loading.set()
+            await on.wait()
+            return key
+
+        call = asyncio.create_task(cache.get_many_with_cache(KEYS[:2], load))
+        await loading.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        on.set()
+        await filled.wait()
+        assert [await cache.get(key) for key in KEYS[:2]] == KEYS[:2]
+        await client.close()
+
+    asyncio.run(asyncio.wait_for(scenario(), 20))
 
 
 def test_trap_20_without_redis_all_are_loaded(caches: Any, redis_relay: Any, keyed: Any) -> None:

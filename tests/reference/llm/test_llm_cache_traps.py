@@ -105,6 +105,12 @@ def test_trap_64_the_projects_context_is_in_the_key(cache: Any, naive: Any, mode
         assert model.calls == calls
 
 
+def test_a_model_that_takes_no_options_is_asked_without(twin: Any, build: Any, model: Any) -> None:
+    twin.face(build(options={})).convert_issue_to_spec(ISSUE)
+    assert model.asked[0].options == {}
+    assert LLMRequest("gpt-4o", REQUEST.messages, {"n": 1}).options == {"n": 1}
+
+
 def test_one_tasks_answer_is_not_anothers(cache: Any, model: Any) -> None:
     model.content = DIFF
     request = model.asked
@@ -272,6 +278,7 @@ def test_trap_26_clearing_leaves_the_other_tenants_and_everybody_else(
         (lambda cache: LLMRequest("gpt-4o", ()), InvalidRequest, "messages is ()"),
         (lambda cache: LLMRequest("gpt-4o", ("Hello",)), InvalidRequest, "messages is "),
         (lambda cache: LLMRequest("m", REQUEST.messages, {"stream": True}), InvalidRequest, "options['stream']"),
+        (lambda cache: LLMRequest("m", REQUEST.messages, {"n": 2}), InvalidRequest, "options['n']"),
         (
             lambda cache: cache.complete(LLMRequest("m", REQUEST.messages, {"stop": {"a"}})),
             Unencodable,
