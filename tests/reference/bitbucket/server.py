@@ -55,6 +55,7 @@ class Bitbucket(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     server: Bitbucket
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
         self._answer(self._get)
