@@ -130,7 +130,16 @@ def checked_changes(changes: Iterable[Mapping[str, Any]], name: str = "file_chan
     return checked
 
 
-def _change(change: Mapping[str, Any], name: str) -> FileChange:
+def checked_paths(paths: Iterable[str], name: str = "file_paths") -> dict[str, str]:
+    """Each with `checked_path` of it. Raises TypeError for one text, whose characters would be taken for paths."""
+    if isinstance(paths, str):
+        raise TypeError(f"{name} is str, must be several, such as a list")
+    return {path: checked_path(path) for path in paths}
+
+
+def _change(change: object, name: str) -> FileChange:
+    if not isinstance(change, Mapping):
+        raise TypeError(f"{name} is {type(change).__name__}, must be a mapping")
     path, content = change.get("path", ""), change.get("content", ...)
     body = None if content is None else checked_content(content, f"{name}['content']")
     return FileChange(checked_path(path, f"{name}['path']"), body)

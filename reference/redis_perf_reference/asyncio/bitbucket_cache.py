@@ -34,7 +34,7 @@ from redis_perf_reference.bitbucket import (
     checked_commit,
     checked_content,
     checked_directory,
-    checked_path,
+    checked_paths,
     directory,
     file,
     head,
@@ -107,7 +107,7 @@ class BitbucketCache:
     ) -> dict[str, bytes | None]:
         """Many files as bytes, None where there is none. If some cannot be had the others are kept; one is raised."""
         revision = self._revision(branch, commit)
-        checked = {path: checked_path(path) for path in file_paths}
+        checked = checked_paths(file_paths)
         keys = {path: file(revision, place) for path, place in checked.items()}
         load = partial(self._load_file, {keys[path]: place for path, place in checked.items()}, branch, commit)
         await self._settle()
@@ -205,13 +205,14 @@ class BitbucketCache:
 
     async def _forget(self, keys: Iterable[str]) -> str | None:
         """Why Redis does not know, None if it does."""
-        owed = self._owed.union(keys)
+        self._owed.update(keys)
+        owed = tuple(self._owed)
         try:
             await self._cache.delete(*owed)
         except CacheUnavailable as reason:
-            self._owed |= owed
+            self._owed.update(owed)  # another call may have told of the same keys meanwhile, but not of this change
             return str(reason)
-        self._owed -= owed
+        self._owed.difference_update(owed)
         return None
 
 

@@ -353,3 +353,11 @@ def test_a_content_that_is_none_is_refused_and_deletes_nothing(
     with pytest.raises((TypeError, NotText), match=r"^file_changes\[0\]\['content'\] "):
         cache.commit_multiple_files("master", [{"path": "a.py", **({"content": content} if content else {})}], "Change")
     assert bitbucket.requests == []
+
+
+def test_one_path_or_change_is_not_taken_for_several(cache: Any, bitbucket: Any) -> None:
+    with pytest.raises(TypeError, match=r"^file_paths is str, must be several"):
+        cache.get_files("a.py")
+    with pytest.raises(TypeError, match=r"^file_changes\[0\] is str, must be a mapping"):
+        cache.commit_multiple_files("master", {"path": "a.py", "content": "x"}, "Change it")
+    assert bitbucket.requests == []
