@@ -13,6 +13,7 @@ import pytest_redisperf.metering  # noqa: F401
 import redis_perf.servers.embedded
 import redis_perf.servers.external
 import redis_perf.servers.fake
+import redis_perf.servers.starter
 import redis_perf.servers.system  # noqa: F401
 
 MEMORY = """
