@@ -1,4 +1,4 @@
-"""Found: a record as Redis handed it out."""
+"""What Redis handed out: Found, a record, and Looked, several records and who may load those that are missing."""
 
 from __future__ import annotations
 
@@ -15,6 +15,14 @@ class Found(NamedTuple):
     plain: bytes
     ttl: float
     tags: tuple[str, ...]
+
+
+class Looked(NamedTuple):
+    """A key that is in neither could not be read, or Redis did not answer."""
+
+    found: dict[str, Found]
+    holders: dict[str, bytes]
+    """Tokens of who may load what is missing."""
 
 
 def found_in(record: bytes, left_ms: int, codec: Codec) -> Found:

@@ -53,12 +53,13 @@ class RedisStats:
 
 @dataclass(frozen=True, slots=True)
 class TwoTierStats:
-    """Each request is a hit in one tier or a miss in both. With Redis, `l1.misses` is `l2.lookups` (of calls that
-    have returned)."""
+    """Each request is a hit in one tier or a miss in both. `joined` were answered by what another call in this process
+    looked up or loaded. With Redis, `l1.misses` is `l2.lookups` and `joined` (of calls that have returned)."""
 
     l1: LocalStats
     l2: RedisStats | None
     listening: bool
+    joined: int = 0
 
     @property
     def hits(self) -> int:

@@ -77,6 +77,10 @@ class Lifetime:
             return loaded, self
         return loaded.value, self.but(loaded.ttl, loaded.ttl) if loaded.ttl else None
 
+    @property
+    def longest_seconds(self) -> float:
+        return max(self.ttl_ms, self.negative_ttl_ms) / 1000
+
     def fresh_ms(self, value: object) -> int:
         wanted = self.negative_ttl_ms if value is None else self.ttl_ms
         return max(1, round(wanted * (1 - self.jitter * random.random())))

@@ -3,12 +3,15 @@
 Reading Redis takes a while. If the key is written or invalidated meanwhile, the reply may be old, and an old copy kept
 after the invalidation was heard would stay until it expires. So each look-up and each write of a key is announced
 (`reading`, `writing`); whichever is overtaken is not kept. Two writes of this process at once: neither is kept.
+
+Loads have names here, for those who come later to wait for them. One that was overtaken is no longer found.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from itertools import count
 from time import monotonic
 
 from redis_perf_reference.cache_message import Message
@@ -21,6 +24,8 @@ class NearCache:
         self.local = local
         self._lock = threading.Lock()
         self._under_way: dict[str, object] = {}
+        self._loads: dict[str, tuple[str, tuple[str, ...]]] = {}
+        self._numbers = count()
 
     def reading(self, keys: Iterable[str]) -> Passage:
         return Passage(self, keys)
@@ -28,18 +33,31 @@ class NearCache:
     def writing(self, keys: Iterable[str]) -> Passage:
         return Passage(self, keys, writes=True)
 
+    def load_of(self, key: str, tags: tuple[str, ...]) -> str:
+        """The name of the load of this key that is under way, a new one if there is none. `loaded` must follow."""
+        with self._lock:
+            return self._loads.setdefault(key, (f"load {next(self._numbers)}", tags))[0]
+
+    def loaded(self, key: str, name: str) -> None:
+        with self._lock:
+            if self._loads.get(key, ("",))[0] == name:
+                del self._loads[key]
+
     def heard(self, message: Message) -> int:
         """Deletes what the message is about, and lets nothing under way bring it back. Returns how many keys left."""
         with self._lock:
             if message.kind == "keys":
                 return sum(self._forget(key) for key in message.names)
             self._under_way.clear()  # which of them it concerns would take as long to find out as to read them again
+            concerns = _concerns(message)
+            self._loads = {key: load for key, load in self._loads.items() if not concerns(key, load[1])}
             if message.kind == "pattern":
                 return sum(self.local.delete_pattern(Pattern(name)) for name in message.names)
             return self.local.invalidate_tags(*message.names) if message.kind == "tags" else self.local.clear()
 
     def _forget(self, key: str) -> bool:
         self._under_way.pop(key, None)
+        self._loads.pop(key, None)
         return self.local.delete(key)
 
 
@@ -54,14 +72,23 @@ class Passage:
         """Keeps a value for `ttl` seconds, counted from the beginning of the passage, unless it was overtaken."""
         near, ttl = self._near, ttl - (monotonic() - self._began)
         with near._lock:
+            if self._writes:
+                near._loads.pop(key, None)
             if ttl > 0 and near._under_way.get(key) is self:
                 del near._under_way[key]
                 self._left.discard(key)
                 near.local.keep(key, plain, value, ttl, tags)
 
+    def count_from_now(self) -> None:
+        """For values whose time begins only now."""
+        self._began = monotonic()
+
     def __enter__(self) -> Passage:
         with self._near._lock:
             self._near._under_way.update(dict.fromkeys(self._left, self))
+            if self._writes:
+                for key in self._left:
+                    self._near._loads.pop(key, None)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -71,3 +98,13 @@ class Passage:
                     self._near._forget(key)
                 elif self._near._under_way.get(key) is self:
                     del self._near._under_way[key]
+
+
+def _concerns(message: Message) -> Callable[[str, Iterable[str]], bool]:
+    """Whether a message, not one of single keys, is about this key with these tags."""
+    if message.kind == "pattern":
+        patterns = [Pattern(name) for name in message.names]
+        return lambda key, tags: any(pattern.matches(key) for pattern in patterns)
+    if message.kind == "tags":
+        return lambda key, tags: not set(message.names).isdisjoint(tags)
+    return lambda key, tags: True

@@ -4,6 +4,7 @@
 |---------------------------------------------|----------------------------------------------|
 | get, get_many (with the time left)          | 1, for any number of keys                    |
 | set, set_many, delete                       | 1, for any number of keys, others told       |
+| lease, settle                               | 1, for any number of keys                    |
 | invalidate_tags, invalidate_pattern, clear  | 1, for any number of values                  |
 | delete_pattern, sweep                       | 1 for each `scan_count` keys on the server   |
 
@@ -14,8 +15,9 @@ costs one more, once. Values that cannot be read are misses; damaged ones are re
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
-from itertools import count, repeat
+from itertools import count, repeat, starmap
 from secrets import token_hex
 from typing import Any, TypeVar
 
@@ -25,7 +27,7 @@ from redis_perf_reference.breaker import Breaker, ConsecutiveFailures
 from redis_perf_reference.cache_input import checked_key, checked_tags, checked_ttl, encoded
 from redis_perf_reference.cache_keys import CacheKeys, groups_of
 from redis_perf_reference.cache_message import Kind, Message
-from redis_perf_reference.cache_record import Found, found_in, value_in
+from redis_perf_reference.cache_record import Found, Looked, found_in, value_in
 from redis_perf_reference.cache_stats import RedisStats
 from redis_perf_reference.codec import Codec, Undecodable, UnknownFormat
 from redis_perf_reference.outcomes import CacheUnavailable
@@ -113,10 +115,44 @@ class RedisCache:
         if not plains:
             return
         arguments: list[str | bytes | int] = [self.keys.stamps, max(1, round(ttl * 1000))]
-        arguments += [f"{self.origin}{next(self._numbers):x}", *self._told("keys", plains)]
+        arguments += [self._new_stamp(), *self._told("keys", plains)]
         for key, plain in plains.items():
             arguments += [groups_of(key, tags), self.codec.framed(plain)]
         await self._run("cache_set", map(self.keys.record, plains), *arguments)
+
+    async def lease(
+        self, keys: Mapping[str, tuple[str, ...]], token: bytes, seconds: float, ttl: float, *, again: bool = False
+    ) -> Looked:
+        """What `find` finds, and who may load what is missing: `token` for `seconds`, unless somebody else does.
+
+        `keys` are with the tags they will carry, `ttl` is the longest that `settle` will be given. `again` is for those
+        who wait: the same question is not counted twice.
+        """
+        arguments: list[str | bytes | int] = [self.keys.stamps, token, round(seconds * 1000), self._new_stamp()]
+        arguments += [math.ceil((seconds + ttl) * 1000), *starmap(groups_of, keys.items())]
+        try:
+            reply = await self._run("cache_lease", map(self.keys.record, keys), *arguments)
+        except BaseException:
+            self._errors += 0 if again else len(keys)
+            raise
+        looked, damaged = self._looked(keys, reply)
+        if not again:
+            self._hits += len(looked.found)
+            self._misses += len(keys) - len(looked.found)
+        if damaged:
+            await self.delete(*damaged)
+        return looked
+
+    async def settle(self, token: bytes, values: Mapping[str, tuple[bytes, int] | None]) -> frozenset[str]:
+        """Writes values, each for its ms, under the leases of this token; None gives a lease back.
+
+        Returns which keys were written: those that nobody wrote, deleted or invalidated since.
+        """
+        arguments: list[str | bytes | int] = [self.keys.stamps, token]
+        for plain, ms in (value or (b"", 0) for value in values.values()):
+            arguments += [ms, self.codec.framed(plain)]
+        written = await self._run("cache_settle", map(self.keys.record, values), *arguments)
+        return frozenset(key for key, done in zip(values, written, strict=True) if done)
 
     async def delete(self, *keys: str) -> int:
         """How many of them there were."""
@@ -152,6 +188,25 @@ class RedisCache:
 
     def get_stats(self) -> RedisStats:
         return RedisStats(self.available, self._hits, self._misses, self._errors, self._undecodable)
+
+    def _looked(self, keys: Iterable[str], reply: list[Any]) -> tuple[Looked, list[str]]:
+        """What `cache_lease` replied, and which keys hold what nobody can read."""
+        looked, damaged = Looked({}, {}), []
+        for key, record, left_ms, holder in zip(keys, reply[::3], reply[1::3], reply[2::3], strict=True):
+            try:
+                if record is None:
+                    looked.holders[key] = holder
+                elif left_ms > 0:
+                    looked.found[key] = found_in(record, left_ms, self.codec)
+            except UnknownFormat:
+                self._undecodable += 1
+            except Undecodable:
+                self._undecodable += 1
+                damaged.append(key)
+        return looked, damaged
+
+    def _new_stamp(self) -> str:
+        return f"{self.origin}{next(self._numbers):x}"
 
     def _told(self, kind: Kind, names: Iterable[str] = ()) -> tuple[str, bytes]:
         """Channel and message."""

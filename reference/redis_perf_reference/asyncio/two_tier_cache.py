@@ -4,6 +4,11 @@
 |---------------------------------------------|-----------------------------------------|
 | get, get_many: all in this process          | 0                                       |
 | get, get_many: some in Redis, or nowhere    | 1                                       |
+| get_with_cache: in this process             | 0                                       |
+| ... in Redis                                | 1                                       |
+| ... nowhere: load                           | 2: look and take the lease, fill        |
+| ... meanwhile others in this process        | 0                                       |
+| ... and in another                          | 1, and 1 every 10 to 100 ms for them all |
 | set, set_many, delete, others told          | 1                                       |
 | invalidate_tags, invalidate_pattern, clear  | 1, others told                          |
 | delete_pattern                              | 1 for each 1000 keys on the server      |
@@ -18,21 +23,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar, cast
 
 from redis.asyncio import Redis
 
+from redis_perf_reference.asyncio.background import Background, Loader
+from redis_perf_reference.asyncio.leases import Leases, Tiers
+from redis_perf_reference.asyncio.read_through import ReadThrough, Request
 from redis_perf_reference.asyncio.redis_cache import RedisCache
 from redis_perf_reference.asyncio.subscription import Subscription
 from redis_perf_reference.cache_input import checked_key, checked_tags, checked_ttl, encoded
 from redis_perf_reference.cache_message import Kind, Message, decoded_message
 from redis_perf_reference.cache_outcome import Told
 from redis_perf_reference.cache_stats import TwoTierStats
+from redis_perf_reference.leased import Lifetime
 from redis_perf_reference.local_cache import LocalCache
 from redis_perf_reference.near_cache import NearCache
+from redis_perf_reference.observer import SILENT, Observer
 from redis_perf_reference.outcomes import CacheUnavailable
 from redis_perf_reference.pattern import Pattern
 
+T = TypeVar("T")
 _NOTHING: Any = object()
 
 
@@ -52,7 +63,16 @@ class TwoTierCache:
         local_ttl: float = 3600.0,
         unheard_ttl: float = 1.0,
         heartbeat_seconds: float = 5.0,
+        ttl: float = 300.0,
+        negative_ttl: float | None = None,
+        jitter: float = 0.1,
+        lease_seconds: float = 10.0,
+        observer: Observer = SILENT,
     ) -> None:
+        if not 0 <= jitter < 1:
+            raise ValueError(f"{jitter=}: must be from 0 to below 1")
+        self._lifetime = Lifetime.checked(ttl, negative_ttl, jitter, 0, 0)
+        self._observer = observer
         codec = shared.codec if shared else None
         self._near = NearCache(LocalCache(max_size, max_bytes=max_bytes, codec=codec))
         self.local = self._near.local
@@ -61,6 +81,9 @@ class TwoTierCache:
             checked_ttl(local_ttl, "local_ttl"),
             checked_ttl(unheard_ttl, "unheard_ttl"),
         )
+        lease_seconds = checked_ttl(lease_seconds, "lease_seconds")
+        tiers = Tiers(self._near, shared, self._local_seconds, lease_seconds, Background(), observer)
+        self._read_through = ReadThrough(tiers)
         self._subscription: Subscription | None = None
         if shared is not None and listen is not None:
             self._subscription = Subscription(
@@ -106,6 +129,36 @@ class TwoTierCache:
                 values[key] = value
         return values | (await self._fetch(missing) if missing else {})
 
+    async def get_with_cache(
+        self,
+        key: str,
+        fetch: Loader[T],
+        ttl: float | None = None,
+        tags: Iterable[str] = (),
+        *,
+        negative_ttl: float | None = None,
+    ) -> T:
+        """The cached value, or what `fetch()` returns, which is then kept `ttl` seconds, less some jitter.
+
+        One caller loads for all who ask at the same time, in all processes; what `fetch` raises is raised to each of
+        them in this process. None is a value, for which `negative_ttl` holds. Raises InvalidKey and InvalidTtl before
+        anything is done, Unencodable for a value that cannot be kept.
+        """
+        value = self.local.get(key, _NOTHING)
+        if value is _NOTHING:
+            lifetime = self._lifetime.but(ttl, negative_ttl)
+            return cast(
+                "T", await self._read_through.get(Request(checked_key(key), checked_tags(tags), fetch, lifetime))
+            )
+        self._observer.hit()
+        return cast("T", value)
+
+    def leases(self, keys: Mapping[str, Iterable[str]], ttl: float) -> Leases:
+        """For values that are loaded together: looks for these keys, each with the tags it will carry, and takes the
+        right to load what is missing. `ttl` is the longest that any of them will live."""
+        tagged = {checked_key(key): checked_tags(tags) for key, tags in keys.items()}
+        return self._read_through.leases(tagged, checked_ttl(ttl))
+
     async def set(self, key: str, value: object, ttl: float, tags: Iterable[str] = ()) -> Told:
         """Keeps the value `ttl` seconds, here and in Redis. Raises InvalidKey, InvalidTtl, Unencodable."""
         checked_key(key)
@@ -145,7 +198,7 @@ class TwoTierCache:
 
     def get_stats(self) -> TwoTierStats:
         shared = self._shared.get_stats() if self._shared is not None else None
-        return TwoTierStats(self.local.get_stats(), shared, self._listening)
+        return TwoTierStats(self.local.get_stats(), shared, self._listening, self._read_through.joined)
 
     @property
     def _listening(self) -> bool:
@@ -171,7 +224,7 @@ class TwoTierCache:
                     await self._shared.put(plains, ttl, tags)
                 except CacheUnavailable as reason:
                     skipped = str(reason)
-            local_ttl = self._local_seconds(ttl) if skipped is None else min(ttl, self._unheard_ttl)
+            local_ttl = self._local_seconds(ttl, skipped is None)
             for key, plain in plains.items():
                 passage.keep(key, plain, self.local.codec.decode_plain(plain), local_ttl, tags)
         return Told(len(plains), skipped)
@@ -188,8 +241,9 @@ class TwoTierCache:
             count = self._near.heard(Message("", kind, names))
         return Told(count if there is None else there, skipped)
 
-    def _local_seconds(self, ttl: float) -> float:
-        if self._shared is None or self._listening:
+    def _local_seconds(self, ttl: float, known: bool = True) -> float:
+        """How long a copy is kept here; only shortly where others' news of it would not reach us, nor ours them."""
+        if self._shared is None or (self._listening and known):
             return min(ttl, self._local_ttl)
         return min(ttl, self._local_ttl, self._unheard_ttl)
 

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 from urllib.parse import urlencode
@@ -57,7 +58,7 @@ class Caches:
     """`redis` looks at the server from outside, past everything under test."""
 
     def __init__(self, twin: str, redis_url: str, stack: ExitStack) -> None:
-        self.redis_url, self._stack = redis_url, stack
+        self.twin, self.redis_url, self._stack = twin, redis_url, stack
         self.redis = stack.enter_context(redis.Redis.from_url(redis_url))
         self._loop = Loop(stack) if twin == "asyncio" else None
         asynchronous = self._loop is not None
@@ -95,9 +96,24 @@ class Caches:
         cache.start()
         return cache
 
+    def two_tier_on(self, shared: Any, **options: Any) -> Any:
+        """A TwoTierCache on this RedisCache, that listens to nobody."""
+        return Face(self._two_tier.TwoTierCache(shared.target, **options), self._loop)
+
     def alone(self, **options: Any) -> Any:
         """A TwoTierCache without Redis."""
         return Face(self._two_tier.TwoTierCache(**options), self._loop)
+
+    def loader(self, fetch: Callable[[], Any]) -> Callable[[], Any]:
+        """The plain function as this twin takes it; it may block."""
+        return fetch if self._loop is None else lambda: asyncio.to_thread(fetch)
+
+    @staticmethod
+    def together(calls: list[Callable[[], Any]]) -> list[Any]:
+        """Calls all of them at once, and returns what they return or raise."""
+        with ThreadPoolExecutor(len(calls)) as threads:
+            futures = [threads.submit(call) for call in calls]
+        return [future.exception() or future.result() for future in futures]
 
     @staticmethod
     def eventually(condition: Callable[[], bool]) -> None:
@@ -115,7 +131,34 @@ class Caches:
         return value
 
 
+class Source:
+    """A loader that counts its calls, does what it is told to do meanwhile, and returns, or raises, its value."""
+
+    def __init__(self) -> None:
+        self.value: Any = "loaded"
+        self.loads = 0
+        self.meanwhile: Callable[[], Any] = lambda: None
+
+    def __call__(self) -> Any:
+        self.loads += 1
+        value = self.value
+        self.meanwhile()
+        if isinstance(value, BaseException):
+            raise value
+        return value
+
+
+@pytest.fixture
+def source() -> Source:
+    return Source()
+
+
 @pytest.fixture(params=["sync", "asyncio"])
 def caches(request: pytest.FixtureRequest, redis_url: str) -> Iterator[Caches]:
     with ExitStack() as stack:
         yield Caches(request.param, redis_url, stack)
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], bool]], None]:
+    return Caches.eventually

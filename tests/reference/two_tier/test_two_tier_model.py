@@ -13,11 +13,11 @@ from redis_perf_reference import ConsecutiveFailures
 PAUSE = threading.Event()
 KEYS = ["a:b:1", "a:b:2", "a:c", "d"]
 TAGS = {"a:b:1": ["red"], "a:b:2": ["red", "blue"], "a:c": ["blue"], "d": []}
+STEPS = ["get", "get_many", "load", "overtaken", "set", "delete", "tags", "pattern", "sweep", "clear"]
+STEPS += ["lose stamp", "lose scripts"]
 steps = st.lists(
     st.tuples(
-        st.sampled_from(
-            ["get", "get_many", "set", "delete", "tags", "pattern", "sweep", "clear", "lose stamp", "lose scripts"]
-        ),
+        st.sampled_from(STEPS),
         st.integers(0, 1),
         st.sampled_from(KEYS),
         st.sampled_from(["pass", "pass", "pass", "refuse", "lose_reply"]),
@@ -35,7 +35,8 @@ def test_two_processes_read_what_was_written(
     redis_relay.mode = "pass"
     caches.redis.flushdb()
     never_open = {"breaker": ConsecutiveFailures(threshold=10**9)}
-    pair = [caches.two_tier(redis_relay.address, shared=never_open, unheard_ttl=0.001) for _ in range(2)]
+    options = {"shared": never_open, "unheard_ttl": 0.001, "lease_seconds": 0.02}
+    pair = [caches.two_tier(redis_relay.address, **options) for _ in range(2)]
     possible: dict[str, set[Any]] = {key: {None} for key in KEYS}
     for at, (step, who, key, mode) in enumerate(steps):
         cache, hit, after = pair[who], [key], None
@@ -44,6 +45,12 @@ def test_two_processes_read_what_was_written(
         if step.startswith("get"):
             value = cache.get(key) if step == "get" else cache.get_many(KEYS).get(key)
             assert value in possible[key] | ({None} if mode != "pass" else set())
+            redis_relay.mode = "pass"
+            continue
+        if step in ("load", "overtaken"):
+            possible[key] = loaded(
+                caches, cache, pair[1 - who] if step == "overtaken" else None, key, at, possible[key]
+            )
             redis_relay.mode = "pass"
             continue
         if step == "set":
@@ -75,6 +82,26 @@ def test_two_processes_read_what_was_written(
             assert cache.get(key) in possible[key]
     for cache in pair:
         cache.close()
+
+
+def loaded(caches: Any, cache: Any, other: Any, key: str, at: int, before: set[Any]) -> set[Any]:
+    """What the key may be after get_with_cache; `other` deletes it in the middle of the load."""
+    told: list[Any] = []
+
+    def fetch() -> int:
+        told.append(other.delete(key) if other else None)
+        return at
+
+    value = cache.get_with_cache(key, caches.loader(fetch), 60, TAGS[key])
+    if not told:
+        assert value in before
+        return before
+    assert value == at
+    if other:
+        return {None} if told[0].everywhere else before | {None}
+    stats = cache.get_stats()
+    assert not stats.l2.available or None in before
+    return (before - {None} if stats.l2.available else before) | {at}
 
 
 def settle(caches: Any, pair: list[Any]) -> None:

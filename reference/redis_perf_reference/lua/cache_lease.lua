@@ -1,0 +1,63 @@
+-- cache_lease: reads records and gives the right to load those that are missing to one reader at a time.
+-- KEYS: records. ARGV: what the names of stamps begin with, the reader's token (16 characters), for how long it may load
+-- in ms (0: it only looks), a stamp never used before, how long stamps have to last in ms, then for each key its groups.
+-- A lease stands in the place of its record: '~', the token, a space, and "group stamp group stamp ..." of when it began.
+-- So whatever removes or replaces a record or a stamp also ends the right to fill it; and as there is no line break in a
+-- lease, it is no record to cache_get.
+-- Returns for each key: the record or false, the ms it has left, the token of who may load it ('' if nobody has to).
+local prefix, token, lease_ms, new_stamp, lasting_ms = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
+local stamps, replies = {}, {}
+
+local function stamp_of(group)
+  local stamp = stamps[group]
+  if stamp == nil then
+    stamp = redis.call('GET', prefix .. group)
+    stamps[group] = stamp
+  end
+  return stamp
+end
+
+local function counts(head)
+  for group, stamp in string.gmatch(head, '(%S+) (%S+)') do
+    if stamp_of(group) ~= stamp then
+      return false
+    end
+  end
+  return true
+end
+
+local function lasting_stamp_of(group)
+  if not stamp_of(group) then
+    stamps[group] = new_stamp
+    redis.call('SET', prefix .. group, new_stamp, 'PX', string.format('%.0f', 2 * lasting_ms))
+  elseif redis.call('PTTL', prefix .. group) < lasting_ms then
+    redis.call('PEXPIRE', prefix .. group, string.format('%.0f', 2 * lasting_ms))
+  end
+  return stamps[group]
+end
+
+local function take(key, groups)
+  local lease = { '~' .. token }
+  for group in string.gmatch(groups, '%S+') do
+    lease[#lease + 1] = group .. ' ' .. lasting_stamp_of(group)
+  end
+  redis.call('SET', key, table.concat(lease, ' '), 'PX', ARGV[3])
+end
+
+for index, key in ipairs(KEYS) do
+  local found, record, holder = redis.call('GET', key), false, ''
+  if found and string.sub(found, 1, 1) == '~' then
+    holder = counts(string.sub(found, 19)) and string.sub(found, 2, 17) or ''
+  elseif found then
+    local ends = string.find(found, '\n', 1, true)
+    record = ends and counts(string.sub(found, 1, ends)) and found
+  end
+  if not record and holder == '' and lease_ms > 0 then
+    take(key, ARGV[5 + index])
+    holder = token
+  end
+  replies[3 * index - 2] = record
+  replies[3 * index - 1] = record and redis.call('PTTL', key) or 0
+  replies[3 * index] = holder
+end
+return replies

@@ -1,0 +1,32 @@
+-- cache_settle: ends leases: writes the records that were loaded and gives the others back.
+-- KEYS: records. ARGV: what the names of stamps begin with, the loader's token, then for each key its ms to live (0: it is
+-- given back) and its value.
+-- A record is written only if nobody wrote or removed it, or a stamp of its groups, since the lease; cache_lease says what
+-- a lease looks like. Nobody is told: a copy of what was there before has run out, too. Returns for each key 1 if it was
+-- written, else 0.
+local prefix, lease = ARGV[1], '~' .. ARGV[2]
+local written = {}
+
+local function counts(head)
+  for group, stamp in string.gmatch(head, '(%S+) (%S+)') do
+    if redis.call('GET', prefix .. group) ~= stamp then
+      return false
+    end
+  end
+  return true
+end
+
+for index, key in ipairs(KEYS) do
+  local found, ms = redis.call('GET', key), ARGV[1 + 2 * index]
+  written[index] = 0
+  if found and string.sub(found, 1, 17) == lease then
+    local head = string.sub(found, 19)
+    if ms ~= '0' and counts(head) then
+      redis.call('SET', key, head .. '\n' .. ARGV[2 + 2 * index], 'PX', ms)
+      written[index] = 1
+    else
+      redis.call('UNLINK', key)
+    end
+  end
+end
+return written

@@ -1,0 +1,129 @@
+# Generated from ../asyncio/leases.py by tools/sync_twins.py: change that file, then run the tool.
+"""Leases: what some keys hold, and the right to load those that hold nothing.
+
+    async with cache.leases({"routing:1": (), "persona:lua:prompt": ()}, ttl=3600) as leases:
+        prompt = leases.found.get("persona:lua:prompt") or leases.fill("persona:lua:prompt", new_prompt(), ttl=3600)
+
+Entering is one round trip, for any number of keys. Leaving writes what was filled and gives back the other leases, in
+one more; where nothing was missing it is none. What anybody wrote, deleted or invalidated since is not written. While
+Redis is away, values are kept in this process only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from time import monotonic
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from redis_perf_reference.cache_record import Looked
+from redis_perf_reference.near_cache import NearCache
+from redis_perf_reference.observer import Observer, Operation
+from redis_perf_reference.outcomes import CacheUnavailable
+from redis_perf_reference.sync.background import Background
+from redis_perf_reference.sync.redis_cache import RedisCache
+
+
+class Tiers(NamedTuple):
+    """`local_seconds(ttl, known)` is how long a copy may be kept here; not `known` to Redis, only shortly."""
+
+    near: NearCache
+    shared: RedisCache | None
+    local_seconds: Callable[[float, bool], float]
+    lease_seconds: float
+    background: Background
+    observer: Observer
+
+
+class Leases:
+    """`found` are the values there were. A context manager, for one use."""
+
+    def __init__(
+        self, tiers: Tiers, token: bytes, keys: Mapping[str, tuple[str, ...]], ttl: float, *, again: bool = False
+    ) -> None:
+        self.found: dict[str, Any] = {}
+        self.plains: dict[str, bytes] = {}
+        self._tiers, self._token, self._keys, self._ttl, self._again = tiers, token, keys, ttl, again
+        self._passage = tiers.near.reading(keys)
+        self._holders: dict[str, bytes] = {}
+        self._filled: dict[str, tuple[bytes, int]] = {}
+
+    def elsewhere(self, key: str) -> bool:
+        """Whether somebody else loads this key at the moment: what is filled here is not kept."""
+        return self._holders.get(key, self._token) != self._token
+
+    def fill(self, key: str, value: object, ttl: float) -> Any:
+        """Has the value kept for `ttl` seconds from the end of the block, and returns it as the cache will.
+
+        Raises Unencodable.
+        """
+        codec = self._tiers.near.local.codec
+        plain = codec.encode_plain(value)
+        self._filled[key], self.plains[key] = (plain, max(1, round(ttl * 1000))), plain
+        return codec.decode_plain(plain)
+
+    def __enter__(self) -> Self:
+        self._passage.__enter__()
+        try:
+            looked = self._look()
+        except BaseException:  # cancelled, with leases perhaps in hand
+            self._passage.__exit__()
+            self._tiers.background.start(lambda: self._settle(dict.fromkeys(self._keys)))
+            raise
+        self._holders = looked.holders
+        for key, record in looked.found.items():
+            self.found[key], self.plains[key] = record.value, record.plain
+            seconds = self._tiers.local_seconds(record.ttl, True)
+            self._passage.keep(key, record.plain, record.value, seconds, record.tags)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Also when Redis did not answer: perhaps it has given the leases, and only its reply was lost."""
+        mine = [key for key in self._keys if key not in self.found and not self.elsewhere(key)]
+        self._passage.count_from_now()
+        try:
+            known = self._settle({key: None if error else self._filled.get(key) for key in mine}) if mine else {}
+            if error is None:
+                self._keep(known)
+        finally:
+            self._passage.__exit__()
+
+    def _keep(self, known: Mapping[str, bool]) -> None:
+        decode = self._tiers.near.local.codec.decode_plain
+        for key, (plain, ms) in self._filled.items():
+            if key in known or key not in self._holders:
+                seconds = self._tiers.local_seconds(ms / 1000, known.get(key, self._tiers.shared is None))
+                self._passage.keep(key, plain, decode(plain), seconds, self._keys[key])
+
+    def _look(self) -> Looked:
+        tiers, started = self._tiers, monotonic()
+        if tiers.shared is None:
+            return Looked({}, {})
+        try:
+            looked = tiers.shared.lease(self._keys, self._token, tiers.lease_seconds, self._ttl, again=self._again)
+        except CacheUnavailable:
+            tiers.observer.error("unavailable")
+            return Looked({}, {})
+        finally:
+            self._took("read", started)
+        if len(looked.found) + len(looked.holders) < len(self._keys):
+            tiers.observer.error("undecodable")
+        return looked
+
+    def _settle(self, values: Mapping[str, tuple[bytes, int] | None]) -> dict[str, bool]:
+        """Which keys may be kept here, and whether Redis is known to have them too."""
+        tiers, started = self._tiers, monotonic()
+        if tiers.shared is None:
+            return {}
+        try:
+            return dict.fromkeys(tiers.shared.settle(self._token, values), True)
+        except CacheUnavailable:
+            tiers.observer.error("unavailable")
+            return dict.fromkeys(values, False)
+        finally:
+            self._took("fill", started)
+
+    def _took(self, operation: Operation, started: float) -> None:
+        self._tiers.observer.seconds(operation, monotonic() - started)

@@ -1,0 +1,104 @@
+# Generated from ../asyncio/read_through.py by tools/sync_twins.py: change that file, then run the tool.
+"""ReadThrough: what is not in this process is looked up in Redis, or loaded, once for all who ask.
+
+Those who ask for a key in one process meanwhile wait for the first of them, without a round trip of their own; across
+processes one holds the lease, and the others look again every 10 to 100 ms. Who asks after a write, a deletion or an
+invalidation that this process has heard of, does not get what was loaded before it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from time import monotonic
+from typing import Any, NamedTuple
+
+from redis_perf_reference.leased import Lifetime, Tokens
+from redis_perf_reference.sync.background import Loader, OneEach, sleep
+from redis_perf_reference.sync.flight import Flights
+from redis_perf_reference.sync.leases import Leases, Tiers
+
+FIRST_LOOK_SECONDS, LAST_LOOK_SECONDS = 0.01, 0.1
+
+
+@dataclass(slots=True)
+class Request:
+    """One call of get_with_cache. After `until` (monotonic seconds) it waits for no other process."""
+
+    key: str
+    tags: tuple[str, ...]
+    fetch: Loader[Any]
+    lifetime: Lifetime
+    until: float = field(init=False)
+    led: bool = field(init=False, default=False)
+
+
+class Answer(NamedTuple):
+    plain: bytes
+    loaded: bool
+
+
+class ReadThrough:
+    """`joined` counts the calls that were answered by another's look-up or load in this process."""
+
+    def __init__(self, tiers: Tiers) -> None:
+        self.joined = 0
+        self._tiers = tiers
+        self._flights = OneEach(Flights)
+        self._tokens = OneEach(Tokens)
+
+    def leases(self, keys: dict[str, tuple[str, ...]], ttl: float, *, again: bool = False) -> Leases:
+        return Leases(self._tiers, self._tokens.here().take(), keys, ttl, again=again)
+
+    def get(self, request: Request) -> Any:
+        """The value, which is the caller's own."""
+        observer = self._tiers.observer
+        try:
+            answer = self._shared(request)
+        except Exception:
+            observer.miss()
+            raise
+        (observer.miss if answer.loaded else observer.hit)()
+        return self._tiers.near.local.codec.decode_plain(answer.plain)
+
+    def _shared(self, request: Request) -> Answer:
+        flights, near = self._flights.here(), self._tiers.near
+        try:
+            while True:
+                name = near.load_of(request.key, request.tags)
+                answer = flights.share(name, partial(self._answered, request, name))
+                if isinstance(answer, Answer):
+                    return answer
+        finally:
+            self.joined += not request.led
+
+    def _answered(self, request: Request, name: str) -> Answer:
+        request.until, pause = monotonic() + self._tiers.lease_seconds, FIRST_LOOK_SECONDS
+        try:
+            while True:
+                with self._lease(request) as leases:
+                    request.led = True
+                    if request.key in leases.found:
+                        return Answer(leases.plains[request.key], loaded=pause > FIRST_LOOK_SECONDS)
+                    if not leases.elsewhere(request.key) or monotonic() > request.until:
+                        return self._loaded(request, leases)
+                sleep(pause)
+                pause = min(2 * pause, LAST_LOOK_SECONDS)
+        finally:
+            self._tiers.near.loaded(request.key, name)
+
+    def _lease(self, request: Request) -> Leases:
+        return self.leases({request.key: request.tags}, request.lifetime.longest_seconds, again=request.led)
+
+    def _loaded(self, request: Request, leases: Leases) -> Answer:
+        observer, started = self._tiers.observer, monotonic()
+        observer.load()
+        try:
+            value = request.fetch()
+        except Exception:
+            observer.error("load")
+            raise
+        finally:
+            observer.seconds("load", monotonic() - started)
+        leases.fill(request.key, value, request.lifetime.fresh_ms(value) / 1000)
+        return Answer(leases.plains[request.key], loaded=True)
