@@ -23,7 +23,7 @@ def escape(part: str) -> str:
 
 
 class Pattern:
-    """`glob` is the pattern for Redis, `matches` the same for keys at hand.
+    """`glob` is the pattern for Redis, `matches` the same for keys at hand; `key` is the only one, if that is plain.
 
     Raises PatternRefused for a pattern without any literal character but `:`, as that would match every key (say
     `clear` if that is meant), and for `[`, which must be escaped.
@@ -56,7 +56,7 @@ class Pattern:
                 glob += escape(escaped or plain)
         if not literal.strip(":"):
             raise PatternRefused(f"{name} {text!r} would match every key: name a part of the keys, or call clear()")
-        self.text, self.glob = text, glob
+        self.text, self.glob, self.key = text, glob, None if wild else literal
         self._regex = re.compile(regex.encode(), re.DOTALL)
 
     def matches(self, key: str) -> bool:

@@ -11,10 +11,14 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from typing import Any, Generic, TypeAlias, TypeVar
+from inspect import iscoroutinefunction
+from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
+P = ParamSpec("P")
 T = TypeVar("T")
+Function: TypeAlias = Callable[P, Awaitable[T]]
+"""A function that can be decorated here."""
 Loader: TypeAlias = Callable[[], Awaitable[T]]
 """Called without arguments, returns what is to be cached."""
 KeyedLoader: TypeAlias = Callable[[str], Awaitable[T]]
@@ -26,6 +30,15 @@ KeyedRenewer: TypeAlias = Callable[[str, Any], Awaitable[T]]
 
 logger = logging.getLogger("redis_perf_reference")
 sleep = asyncio.sleep
+
+
+def check_function(function: Callable[..., Any]) -> None:
+    """Raises TypeError for a function that is not async."""
+    if not (iscoroutinefunction(function) or iscoroutinefunction(getattr(function, "__call__", None))):  # noqa: B004
+        raise TypeError(
+            f"{function!r} is no async function, and this cache is asyncio's: make it async, or take Caching and the "
+            "cache from redis_perf_reference.sync"
+        )
 
 
 class OneEach(Generic[T]):

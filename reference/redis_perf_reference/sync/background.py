@@ -11,9 +11,13 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Generic, TypeAlias, TypeVar
+from inspect import iscoroutinefunction
+from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar
 
+P = ParamSpec("P")
 T = TypeVar("T")
+Function: TypeAlias = Callable[P, T]
+"""A function that can be decorated here."""
 Loader: TypeAlias = Callable[[], T]
 """Called without arguments, returns what is to be cached."""
 KeyedLoader: TypeAlias = Callable[[str], T]
@@ -25,6 +29,15 @@ KeyedRenewer: TypeAlias = Callable[[str, Any], T]
 
 logger = logging.getLogger("redis_perf_reference")
 sleep = time.sleep
+
+
+def check_function(function: Callable[..., Any]) -> None:
+    """Raises TypeError for an async function."""
+    if any(map(iscoroutinefunction, (function, getattr(function, "__call__", None)))):  # noqa: B004
+        raise TypeError(
+            f"{function!r} is an async function, and this cache is sync: take Caching and the cache from "
+            "redis_perf_reference.asyncio"
+        )
 
 
 class OneEach(Generic[T]):

@@ -73,7 +73,7 @@ class TwoTierCache:
         if not 0 <= jitter < 1:
             raise ValueError(f"{jitter=}: must be from 0 to below 1")
         self._lifetime = Lifetime.checked(ttl, negative_ttl, jitter, 0, 0)
-        self._observer = observer
+        self.observer = observer
         codec = shared.codec if shared else None
         self._near = NearCache(LocalCache(max_size, max_bytes=max_bytes, codec=codec))
         self.local = self._near.local
@@ -149,8 +149,9 @@ class TwoTierCache:
         if value is _NOTHING:
             lifetime = self._lifetime.but(ttl, negative_ttl)
             return cast("T", self._read_through.get(Request(checked_key(key), checked_tags(tags), fetch, lifetime)))
-        self._observer.hit()
-        return cast("T", value)
+        self.observer.hit()
+        hit: T = value
+        return hit
 
     def leases(self, keys: Mapping[str, Iterable[str]], ttl: float) -> Leases:
         """For values that are loaded together: looks for these keys, each with the tags it will carry, and takes the
