@@ -56,12 +56,12 @@ class CallKeys:
         key: Callable[..., object] | None = None,
     ) -> None:
         self.prefix = checked_key(prefix or f"{function.__module__}.{function.__qualname__}", "key_prefix")
-        self._signature, self._name = inspect.signature(function), function.__qualname__
+        self._signature, self.name = inspect.signature(function), function.__qualname__
         self.names = tuple(self._signature.parameters)
         self._ignore, self._key = frozenset(ignore), key
         self._known: dict[tuple[Any, ...], str] = {}
         if unknown := self._ignore.difference(self.names):
-            raise ValueError(f"ignore: {self._name} has no arguments {sorted(unknown)}")
+            raise ValueError(f"ignore: {self.name} has no arguments {sorted(unknown)}")
 
     def of(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
         """Raises TypeError as the call would, and Unkeyable, which names the argument."""
@@ -106,7 +106,7 @@ class CallKeys:
             return segment(value)
         except (Unkeyable, ValueError, RecursionError) as error:
             raise Unkeyable(
-                f"{self._name}: no key can be made of {name}: {error} (give it a cache_key, ignore it, or say key=)"
+                f"{self.name}: no key can be made of {name}: {error} (give it a cache_key, ignore it, or say key=)"
             ) from None
 
 

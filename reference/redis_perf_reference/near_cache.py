@@ -26,6 +26,7 @@ class NearCache:
         self._under_way: dict[str, object] = {}
         self._loads: dict[str, tuple[str, tuple[str, ...]]] = {}
         self._numbers = count()
+        self.invalidations = 0
 
     def reading(self, keys: Iterable[str]) -> Passage:
         return Passage(self, keys)
@@ -49,6 +50,7 @@ class NearCache:
             if message.kind == "keys":
                 return sum(self._forget(key) for key in message.names)
             self._under_way.clear()  # which of them it concerns would take as long to find out as to read them again
+            self.invalidations += 1
             concerns = _concerns(message)
             self._loads = {key: load for key, load in self._loads.items() if not concerns(key, load[1])}
             if message.kind == "pattern":

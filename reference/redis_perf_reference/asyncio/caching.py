@@ -32,7 +32,7 @@ from redis_perf_reference.asyncio.two_tier_cache import TwoTierCache
 from redis_perf_reference.cache_input import checked_ttl
 from redis_perf_reference.call_keys import CallKeys
 from redis_perf_reference.call_template import CallTemplate
-from redis_perf_reference.pattern import Pattern, PatternRefused, escape
+from redis_perf_reference.pattern import Pattern, escape
 
 P = ParamSpec("P")
 S = TypeVar("S")
@@ -163,7 +163,9 @@ class Caching:
                 result = await function(*args, **kwargs)
                 arguments = keys.arguments(args, kwargs)
                 for template in templates:
-                    await forget(cache, template.filled(arguments, escape))
+                    told = await cache.invalidate(template.filled(arguments, escape))
+                    if not told.everywhere:
+                        logger.warning("after %s not all is invalidated: %s", keys.name, told.skipped)
                 return result
 
             return changing
@@ -173,14 +175,3 @@ class Caching:
 
 def _nothing_held(key: str, default: Any) -> Any:
     return default
-
-
-async def forget(cache: TwoTierCache, pattern: str) -> None:
-    """Deletes what matches, at the least round trips for this pattern."""
-    wanted = Pattern(pattern)
-    try:
-        told = await (cache.delete(wanted.key) if wanted.key is not None else cache.invalidate_pattern(pattern))
-    except PatternRefused:
-        told = await cache.delete_pattern(pattern)
-    if not told.everywhere:
-        logger.warning("%s is not invalidated everywhere: %s", pattern, told.skipped)

@@ -121,15 +121,26 @@ class RedisCache:
         await self._run("cache_set", map(self.keys.record, plains), *arguments)
 
     async def lease(
-        self, keys: Mapping[str, tuple[str, ...]], token: bytes, seconds: float, ttl: float, *, again: bool = False
+        self,
+        keys: Mapping[str, tuple[str, ...]],
+        token: bytes,
+        seconds: float,
+        ttl: float,
+        *,
+        only_if: Mapping[str, object] | None = None,
+        again: bool = False,
     ) -> Looked:
         """What `find` finds, and who may load what is missing: `token` for `seconds`, unless somebody else does.
 
-        `keys` are with the tags they will carry, `ttl` is the longest that `settle` will be given. `again` is for those
-        who wait: the same question is not counted twice.
+        `keys` are with the tags they will carry, `ttl` is the longest that `settle` will be given. Those in `only_if`
+        are leased only if the first of `keys` has that value, or none. `again` is for those who wait: the same question
+        is not counted twice.
         """
         arguments: list[str | bytes | int] = [self.keys.stamps, token, round(seconds * 1000), self._new_stamp()]
-        arguments += [math.ceil((seconds + ttl) * 1000), *starmap(groups_of, keys.items())]
+        arguments.append(math.ceil((seconds + ttl) * 1000))
+        for key, tags in keys.items():
+            wanted = only_if is not None and key in only_if
+            arguments += [groups_of(key, tags), self.codec.encode(only_if[key]) if only_if and wanted else b""]
         try:
             reply = await self._run("cache_lease", map(self.keys.record, keys), *arguments)
         except BaseException:

@@ -28,7 +28,7 @@ from typing import Any, Self, TypeVar, cast
 from redis.asyncio import Redis
 
 from redis_perf_reference.asyncio.background import Background, Loader
-from redis_perf_reference.asyncio.leases import Leases, Tiers
+from redis_perf_reference.asyncio.leases import Leases, Patience, Tiers
 from redis_perf_reference.asyncio.read_through import ReadThrough, Request
 from redis_perf_reference.asyncio.redis_cache import RedisCache
 from redis_perf_reference.asyncio.subscription import Subscription
@@ -41,7 +41,7 @@ from redis_perf_reference.local_cache import LocalCache
 from redis_perf_reference.near_cache import NearCache
 from redis_perf_reference.observer import SILENT, Observer
 from redis_perf_reference.outcomes import CacheUnavailable
-from redis_perf_reference.pattern import Pattern
+from redis_perf_reference.pattern import Pattern, PatternRefused
 
 T = TypeVar("T")
 _NOTHING: Any = object()
@@ -154,11 +154,23 @@ class TwoTierCache:
         hit: T = value
         return hit
 
-    def leases(self, keys: Mapping[str, Iterable[str]], ttl: float) -> Leases:
+    def leases(
+        self, keys: Mapping[str, Iterable[str]], ttl: float, only_if: Mapping[str, object] | None = None
+    ) -> Leases:
         """For values that are loaded together: looks for these keys, each with the tags it will carry, and takes the
-        right to load what is missing. `ttl` is the longest that any of them will live."""
+        right to load what is missing. `ttl` is the longest that any of them will live. The keys in `only_if` are not
+        loaded unless the first of `keys` has that value, or none yet."""
         tagged = {checked_key(key): checked_tags(tags) for key, tags in keys.items()}
-        return self._read_through.leases(tagged, checked_ttl(ttl))
+        return self._read_through.leases(tagged, checked_ttl(ttl), only_if=only_if)
+
+    def patience(self) -> Patience:
+        """For those who wait till another process has loaded something."""
+        return self._read_through.patience()
+
+    @property
+    def invalidations(self) -> int:
+        """Grows with each invalidation of many keys that this process makes or hears of."""
+        return self._near.invalidations
 
     async def set(self, key: str, value: object, ttl: float, tags: Iterable[str] = ()) -> Told:
         """Keeps the value `ttl` seconds, here and in Redis. Raises InvalidKey, InvalidTtl, Unencodable."""
@@ -192,6 +204,16 @@ class TwoTierCache:
         """Deletes every value that carries one of these tags; what it was in Redis is not counted."""
         names = checked_tags(tags)
         return await self._change("tags", names, lambda shared: shared.invalidate_tags(*names))
+
+    async def invalidate(self, pattern: str) -> Told:
+        """The cheapest of `delete`, `invalidate_pattern` and `delete_pattern` that does for this pattern."""
+        wanted = Pattern(pattern)
+        if wanted.key is not None:
+            return await self.delete(wanted.key)
+        try:
+            return await self.invalidate_pattern(pattern)
+        except PatternRefused:
+            return await self.delete_pattern(pattern)
 
     async def clear(self) -> Told:
         """Deletes every value of this namespace; what it was in Redis is not counted."""

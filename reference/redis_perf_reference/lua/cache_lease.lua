@@ -1,6 +1,7 @@
 -- cache_lease: reads records and gives the right to load those that are missing to one reader at a time.
 -- KEYS: records. ARGV: what the names of stamps begin with, the reader's token (16 characters), for how long it may load
--- in ms (0: it only looks), a stamp never used before, how long stamps have to last in ms, then for each key its groups.
+-- in ms (0: it only looks), a stamp never used before, how long stamps have to last in ms, then for each key its groups
+-- and, where it may be loaded only if the first record has a certain value, or is missing, that value.
 -- A lease stands in the place of its record: '~', the token, a space, and "group stamp group stamp ..." of when it began.
 -- So whatever removes or replaces a record or a stamp also ends the right to fill it; and as there is no line break in a
 -- lease, it is no record to cache_get.
@@ -44,16 +45,20 @@ local function take(key, groups)
   redis.call('SET', key, table.concat(lease, ' '), 'PX', ARGV[3])
 end
 
+local first = nil  -- the first record's value
+
 for index, key in ipairs(KEYS) do
   local found, record, holder = redis.call('GET', key), false, ''
+  local groups, only_if = ARGV[4 + 2 * index], ARGV[5 + 2 * index]
   if found and string.sub(found, 1, 1) == '~' then
     holder = counts(string.sub(found, 19)) and string.sub(found, 2, 17) or ''
   elseif found then
     local ends = string.find(found, '\n', 1, true)
     record = ends and counts(string.sub(found, 1, ends)) and found
+    first = index == 1 and record and string.sub(record, ends + 1) or first
   end
-  if not record and holder == '' and lease_ms > 0 then
-    take(key, ARGV[5 + index])
+  if not record and holder == '' and lease_ms > 0 and (only_if == '' or not first or only_if == first) then
+    take(key, groups)
     holder = token
   end
   replies[3 * index - 2] = record

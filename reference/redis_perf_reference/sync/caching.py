@@ -30,7 +30,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 from redis_perf_reference.cache_input import checked_ttl
 from redis_perf_reference.call_keys import CallKeys
 from redis_perf_reference.call_template import CallTemplate
-from redis_perf_reference.pattern import Pattern, PatternRefused, escape
+from redis_perf_reference.pattern import Pattern, escape
 from redis_perf_reference.sync.background import Function, check_function
 from redis_perf_reference.sync.cache_aside import CacheAside
 from redis_perf_reference.sync.two_tier_cache import TwoTierCache
@@ -164,7 +164,9 @@ class Caching:
                 result = function(*args, **kwargs)
                 arguments = keys.arguments(args, kwargs)
                 for template in templates:
-                    forget(cache, template.filled(arguments, escape))
+                    told = cache.invalidate(template.filled(arguments, escape))
+                    if not told.everywhere:
+                        logger.warning("after %s not all is invalidated: %s", keys.name, told.skipped)
                 return result
 
             return changing
@@ -174,14 +176,3 @@ class Caching:
 
 def _nothing_held(key: str, default: Any) -> Any:
     return default
-
-
-def forget(cache: TwoTierCache, pattern: str) -> None:
-    """Deletes what matches, at the least round trips for this pattern."""
-    wanted = Pattern(pattern)
-    try:
-        told = cache.delete(wanted.key) if wanted.key is not None else cache.invalidate_pattern(pattern)
-    except PatternRefused:
-        told = cache.delete_pattern(pattern)
-    if not told.everywhere:
-        logger.warning("%s is not invalidated everywhere: %s", pattern, told.skipped)

@@ -20,8 +20,10 @@ from redis_perf_reference.cache_record import Looked
 from redis_perf_reference.near_cache import NearCache
 from redis_perf_reference.observer import Observer, Operation
 from redis_perf_reference.outcomes import CacheUnavailable
-from redis_perf_reference.sync.background import Background
+from redis_perf_reference.sync.background import Background, sleep
 from redis_perf_reference.sync.redis_cache import RedisCache
+
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.01, 0.1
 
 
 class Tiers(NamedTuple):
@@ -35,22 +37,52 @@ class Tiers(NamedTuple):
     observer: Observer
 
 
+class Patience:
+    """Of those who wait for another process: pauses of 10, 20, 40, 80, then 100 ms, for `seconds` in all."""
+
+    def __init__(self, seconds: float) -> None:
+        self._until, self._pause_seconds = monotonic() + seconds, FIRST_PAUSE_SECONDS
+
+    @property
+    def over(self) -> bool:
+        return monotonic() > self._until
+
+    @property
+    def tried(self) -> bool:
+        return self._pause_seconds > FIRST_PAUSE_SECONDS
+
+    def pause(self) -> None:
+        sleep(self._pause_seconds)
+        self._pause_seconds = min(2 * self._pause_seconds, LONGEST_PAUSE_SECONDS)
+
+
 class Leases:
     """`found` are the values there were. A context manager, for one use."""
 
     def __init__(
-        self, tiers: Tiers, token: bytes, keys: Mapping[str, tuple[str, ...]], ttl: float, *, again: bool = False
+        self,
+        tiers: Tiers,
+        token: bytes,
+        keys: Mapping[str, tuple[str, ...]],
+        ttl: float,
+        *,
+        only_if: Mapping[str, object] | None = None,
+        again: bool = False,
     ) -> None:
         self.found: dict[str, Any] = {}
         self.plains: dict[str, bytes] = {}
-        self._tiers, self._token, self._keys, self._ttl, self._again = tiers, token, keys, ttl, again
+        self._tiers, self._token, self._keys, self._ttl = tiers, token, keys, ttl
+        self._only_if, self._again = only_if or {}, again
         self._passage = tiers.near.reading(keys)
         self._holders: dict[str, bytes] = {}
         self._filled: dict[str, tuple[bytes, int]] = {}
 
     def elsewhere(self, key: str) -> bool:
-        """Whether somebody else loads this key at the moment: what is filled here is not kept."""
-        return self._holders.get(key, self._token) != self._token
+        """Whether somebody else loads this key at the moment. What is filled here for it is not kept."""
+        return self._holders.get(key, b"") not in (b"", self._token)
+
+    def asked(self, key: str) -> bool:
+        return key in self._keys
 
     def fill(self, key: str, value: object, ttl: float) -> Any:
         """Has the value kept for `ttl` seconds from the end of the block, and returns it as the cache will.
@@ -81,7 +113,9 @@ class Leases:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Also when Redis did not answer: perhaps it has given the leases, and only its reply was lost."""
-        mine = [key for key in self._keys if key not in self.found and not self.elsewhere(key)]
+        mine = [
+            key for key in self._keys if key not in self.found and self._holders.get(key, self._token) == self._token
+        ]
         self._passage.count_from_now()
         try:
             known = self._settle({key: None if error else self._filled.get(key) for key in mine}) if mine else {}
@@ -99,10 +133,12 @@ class Leases:
 
     def _look(self) -> Looked:
         tiers, started = self._tiers, monotonic()
-        if tiers.shared is None:
+        if tiers.shared is None or not self._keys:
             return Looked({}, {})
         try:
-            looked = tiers.shared.lease(self._keys, self._token, tiers.lease_seconds, self._ttl, again=self._again)
+            looked = tiers.shared.lease(
+                self._keys, self._token, tiers.lease_seconds, self._ttl, only_if=self._only_if, again=self._again
+            )
         except CacheUnavailable:
             tiers.observer.error("unavailable")
             return Looked({}, {})

@@ -8,28 +8,26 @@ invalidation that this process has heard of, does not get what was loaded before
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
 from typing import Any, NamedTuple
 
 from redis_perf_reference.leased import Lifetime, Tokens
-from redis_perf_reference.sync.background import Loader, OneEach, sleep
+from redis_perf_reference.sync.background import Loader, OneEach
 from redis_perf_reference.sync.flight import Flights
-from redis_perf_reference.sync.leases import Leases, Tiers
-
-FIRST_LOOK_SECONDS, LAST_LOOK_SECONDS = 0.01, 0.1
+from redis_perf_reference.sync.leases import Leases, Patience, Tiers
 
 
 @dataclass(slots=True)
 class Request:
-    """One call of get_with_cache. After `until` (monotonic seconds) it waits for no other process."""
+    """One call of get_with_cache. `led`: it has asked Redis itself."""
 
     key: str
     tags: tuple[str, ...]
     fetch: Loader[Any]
     lifetime: Lifetime
-    until: float = field(init=False)
     led: bool = field(init=False, default=False)
 
 
@@ -47,8 +45,11 @@ class ReadThrough:
         self._flights = OneEach(Flights)
         self._tokens = OneEach(Tokens)
 
-    def leases(self, keys: dict[str, tuple[str, ...]], ttl: float, *, again: bool = False) -> Leases:
-        return Leases(self._tiers, self._tokens.here().take(), keys, ttl, again=again)
+    def leases(self, keys: Mapping[str, tuple[str, ...]], ttl: float, **options: Any) -> Leases:
+        return Leases(self._tiers, self._tokens.here().take(), keys, ttl, **options)
+
+    def patience(self) -> Patience:
+        return Patience(self._tiers.lease_seconds)
 
     def get(self, request: Request) -> Any:
         """The value, which is the caller's own."""
@@ -73,17 +74,16 @@ class ReadThrough:
             self.joined += not request.led
 
     def _answered(self, request: Request, name: str) -> Answer:
-        request.until, pause = monotonic() + self._tiers.lease_seconds, FIRST_LOOK_SECONDS
+        patience = self.patience()
         try:
             while True:
                 with self._lease(request) as leases:
                     request.led = True
                     if request.key in leases.found:
-                        return Answer(leases.plains[request.key], loaded=pause > FIRST_LOOK_SECONDS)
-                    if not leases.elsewhere(request.key) or monotonic() > request.until:
+                        return Answer(leases.plains[request.key], loaded=patience.tried)
+                    if patience.over or not leases.elsewhere(request.key):
                         return self._loaded(request, leases)
-                sleep(pause)
-                pause = min(2 * pause, LAST_LOOK_SECONDS)
+                patience.pause()
         finally:
             self._tiers.near.loaded(request.key, name)
 
