@@ -7,27 +7,37 @@ from redis_perf_reference.bitbucket import BitbucketError, Committed, InvalidNam
 from redis_perf_reference.breaker import Breaker, ConsecutiveFailures
 from redis_perf_reference.cache_input import InvalidKey, InvalidTtl
 from redis_perf_reference.cache_outcome import Told
+from redis_perf_reference.call_keys import Unkeyable
 from redis_perf_reference.codec import Codec, Undecodable, Unencodable
 from redis_perf_reference.embedding_input import InvalidText
 from redis_perf_reference.leased import WithTtl
 from redis_perf_reference.llm import AnswerRejected, InvalidRequest, LLMAnswer, LLMRequest
 from redis_perf_reference.llm_account import Price
 from redis_perf_reference.local_cache import LocalCache
+from redis_perf_reference.observer import Observer
 from redis_perf_reference.outcomes import CacheUnavailable, Flushed, NotAutocommit, NotFlushed, Pushed, TurnConflict
 from redis_perf_reference.pattern import PatternRefused, escape
 from redis_perf_reference.sync import (
     BitbucketAPI,
     BitbucketCache,
+    CacheAside,
+    Caching,
     Commands,
     EmbeddingCache,
     LLMCache,
     OneConnection,
+    OptimizedPipeline,
+    Pipeline,
     Postgres,
     RedisCache,
+    RedisClient,
+    Steps,
     TwoTierCache,
     WorkingMemory,
     connect_redis,
     create_schema,
+    get_optimized_pipeline,
+    get_pipeline,
     openai_chat,
 )
 from redis_perf_reference.turn import Turn
@@ -39,7 +49,9 @@ __all__ = [
     "BitbucketCache",
     "BitbucketError",
     "Breaker",
+    "CacheAside",
     "CacheUnavailable",
+    "Caching",
     "Codec",
     "Commands",
     "Committed",
@@ -60,12 +72,17 @@ __all__ = [
     "NotFinite",
     "NotFlushed",
     "NotText",
+    "Observer",
     "OneConnection",
+    "OptimizedPipeline",
     "PatternRefused",
+    "Pipeline",
     "Postgres",
     "Price",
     "Pushed",
     "RedisCache",
+    "RedisClient",
+    "Steps",
     "Told",
     "Turn",
     "TurnConflict",
@@ -73,6 +90,7 @@ __all__ = [
     "Undecodable",
     "Unencodable",
     "WithTtl",
+    "Unkeyable",
     "WorkingMemory",
     "WrongDimension",
     "WrongDtype",
@@ -80,4 +98,6 @@ __all__ = [
     "create_schema",
     "escape",
     "openai_chat",
+    "get_optimized_pipeline",
+    "get_pipeline",
 ]
