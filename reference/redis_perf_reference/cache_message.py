@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
-Kind = Literal["keys", "tags", "pattern", "all"]
+Kind = Literal["keys", "tags", "pattern", "all", "loaded"]
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """`origin` is who says so, that it need not listen to itself."""
+    """`origin` is who says so, that it need not listen to itself. `loaded` are keys that somebody waited for: nothing
+    has changed."""
 
     origin: str
     kind: Kind

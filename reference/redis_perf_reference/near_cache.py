@@ -13,10 +13,20 @@ import threading
 from collections.abc import Callable, Iterable
 from itertools import count
 from time import monotonic
+from typing import Protocol
+from weakref import WeakSet
 
 from redis_perf_reference.cache_message import Message
 from redis_perf_reference.local_cache import LocalCache
 from redis_perf_reference.pattern import Pattern
+
+
+class Waiting(Protocol):
+    """Somebody who waits for news of a key."""
+
+    key: str
+
+    def wake(self) -> None: ...
 
 
 class NearCache:
@@ -25,6 +35,7 @@ class NearCache:
         self._lock = threading.Lock()
         self._under_way: dict[str, object] = {}
         self._loads: dict[str, tuple[str, tuple[str, ...]]] = {}
+        self._waiting: WeakSet[Waiting] = WeakSet()
         self._numbers = count()
         self.invalidations = 0
 
@@ -47,6 +58,13 @@ class NearCache:
     def heard(self, message: Message) -> int:
         """Deletes what the message is about, and lets nothing under way bring it back. Returns how many keys left."""
         with self._lock:
+            for waiting in self._waiting:
+                if waiting.key in message.names or message.kind not in ("keys", "loaded"):
+                    waiting.wake()
+            if message.kind == "loaded":
+                for key in message.names:
+                    self._under_way.pop(key, None)
+                return 0
             if message.kind == "keys":
                 return sum(self._forget(key) for key in message.names)
             self._under_way.clear()  # which of them it concerns would take as long to find out as to read them again
@@ -80,6 +98,14 @@ class Passage:
                 del near._under_way[key]
                 self._left.discard(key)
                 near.local.keep(key, plain, value, ttl, tags)
+
+    def wait(self, waiting: Waiting) -> bool:
+        """Has it woken by what is heard of its key. False if that was overtaken already; then nobody may come."""
+        with self._near._lock:
+            in_time = self._near._under_way.get(waiting.key) is self
+            if in_time:
+                self._near._waiting.add(waiting)
+            return in_time
 
     def count_from_now(self) -> None:
         """For values whose time begins only now."""

@@ -11,6 +11,7 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from inspect import iscoroutinefunction
 from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
@@ -67,6 +68,20 @@ async def called(function: Callable[..., Any], *arguments: Any) -> Any:
 async def landed(future: Future[T]) -> T:
     """Waits for what another caller has begun; whoever is cancelled meanwhile takes nobody along."""
     return await asyncio.shield(asyncio.wrap_future(future))
+class Waiter:
+    """Waits until it is woken, by any thread, or for some seconds. For one wait."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self._loop, self._woken = asyncio.get_running_loop(), asyncio.Event()
+
+    def wake(self) -> None:
+        with suppress(RuntimeError):  # its loop is closed: nobody waits
+            self._loop.call_soon_threadsafe(self._woken.set)
+
+    async def wait(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), seconds)
 
 
 class Background:

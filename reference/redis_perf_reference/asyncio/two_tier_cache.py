@@ -8,7 +8,7 @@
 | ... in Redis                                | 1                                       |
 | ... nowhere: load                           | 2: look and take the lease, fill        |
 | ... meanwhile others in this process        | 0                                       |
-| ... and in another                          | 1, and 1 every 10 to 100 ms for them all |
+| ... and others in another one               | 2 for them all                          |
 | set, set_many, delete, others told          | 1                                       |
 | invalidate_tags, invalidate_pattern, clear  | 1, others told                          |
 | delete_pattern                              | 1 for each 1000 keys on the server      |
@@ -82,7 +82,9 @@ class TwoTierCache:
             checked_ttl(unheard_ttl, "unheard_ttl"),
         )
         lease_seconds = checked_ttl(lease_seconds, "lease_seconds")
-        tiers = Tiers(self._near, shared, self._local_seconds, lease_seconds, Background(), observer)
+        tiers = Tiers(
+            self._near, shared, self._local_seconds, lambda: self._listening, lease_seconds, Background(), observer
+        )
         self._read_through = ReadThrough(tiers)
         self._subscription: Subscription | None = None
         if shared is not None and listen is not None:

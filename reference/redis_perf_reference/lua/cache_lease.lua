@@ -4,7 +4,7 @@
 -- and, where it may be loaded only if the first record has a certain value, or is missing, that value.
 -- A lease stands in the place of its record: '~', the token, a space, and "group stamp group stamp ..." of when it began.
 -- So whatever removes or replaces a record or a stamp also ends the right to fill it; and as there is no line break in a
--- lease, it is no record to cache_get.
+-- lease, it is no record to cache_get. Once somebody waits for it, it ends in ' +': then cache_settle says when it is over.
 -- Returns for each key: the record or false, the ms it has left, the token of who may load it ('' if nobody has to).
 local prefix, token, lease_ms, new_stamp, lasting_ms = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
 local stamps, replies = {}, {}
@@ -52,6 +52,9 @@ for index, key in ipairs(KEYS) do
   local groups, only_if = ARGV[4 + 2 * index], ARGV[5 + 2 * index]
   if found and string.sub(found, 1, 1) == '~' then
     holder = counts(string.sub(found, 19)) and string.sub(found, 2, 17) or ''
+    if holder ~= '' and lease_ms > 0 and string.sub(found, -2) ~= ' +' then
+      redis.call('APPEND', key, ' +')
+    end
   elseif found then
     local ends = string.find(found, '\n', 1, true)
     record = ends and counts(string.sub(found, 1, ends)) and found

@@ -73,6 +73,16 @@ def called(function: Callable[..., Any], *arguments: Any) -> Any:
 def landed(future: Future[T]) -> T:
     """Waits for what another thread has begun."""
     return future.result()
+class Waiter:
+    """Waits until it is woken, by any thread, or for some seconds. For one wait."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self._woken = threading.Event()
+        self.wake = self._woken.set
+
+    def wait(self, seconds: float) -> None:
+        self._woken.wait(seconds)
 
 
 class Background:

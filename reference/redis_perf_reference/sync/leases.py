@@ -16,29 +16,33 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from redis_perf_reference.cache_message import Message
 from redis_perf_reference.cache_record import Looked
 from redis_perf_reference.near_cache import NearCache
 from redis_perf_reference.observer import Observer, Operation
 from redis_perf_reference.outcomes import CacheUnavailable
-from redis_perf_reference.sync.background import Background, sleep
+from redis_perf_reference.sync.background import Background, Waiter, sleep
 from redis_perf_reference.sync.redis_cache import RedisCache
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.01, 0.1
+SILENCE_SECONDS = 1.0
 
 
 class Tiers(NamedTuple):
-    """`local_seconds(ttl, known)` is how long a copy may be kept here; not `known` to Redis, only shortly."""
+    """`local_seconds(ttl, known)` is how long a copy may be kept here; if it is not `known` to Redis, only shortly.
+    `listening` is whether others are heard."""
 
     near: NearCache
     shared: RedisCache | None
     local_seconds: Callable[[float, bool], float]
+    listening: Callable[[], bool]
     lease_seconds: float
     background: Background
     observer: Observer
 
 
 class Patience:
-    """Of those who wait for another process: pauses of 10, 20, 40, 80, then 100 ms, for `seconds` in all."""
+    """Of those who wait for another process, for `seconds` in all."""
 
     def __init__(self, seconds: float) -> None:
         self._until, self._pause_seconds = monotonic() + seconds, FIRST_PAUSE_SECONDS
@@ -47,11 +51,11 @@ class Patience:
     def over(self) -> bool:
         return monotonic() > self._until
 
-    @property
-    def tried(self) -> bool:
-        return self._pause_seconds > FIRST_PAUSE_SECONDS
-
-    def pause(self) -> None:
+    def pause(self, waiter: Waiter | None) -> None:
+        """Until it is woken, or for a second, as news may be lost; without a waiter for 10, 20, 40, 80, then 100 ms."""
+        if waiter is not None:
+            waiter.wait(max(0.0, min(SILENCE_SECONDS, self._until - monotonic())))
+            return
         sleep(self._pause_seconds)
         self._pause_seconds = min(2 * self._pause_seconds, LONGEST_PAUSE_SECONDS)
 
@@ -80,6 +84,11 @@ class Leases:
     def elsewhere(self, key: str) -> bool:
         """Whether somebody else loads this key at the moment. What is filled here for it is not kept."""
         return self._holders.get(key, b"") not in (b"", self._token)
+
+    def waiter(self, key: str) -> Waiter | None:
+        """One that is woken when the load elsewhere has ended; None if that would not be heard here."""
+        waiter = Waiter(key) if self._tiers.listening() else None
+        return waiter if waiter is not None and self._passage.wait(waiter) else None
 
     def asked(self, key: str) -> bool:
         return key in self._keys
@@ -123,6 +132,8 @@ class Leases:
                 self._keep(known)
         finally:
             self._passage.__exit__()
+            if mine:
+                self._tiers.near.heard(Message("", "loaded", tuple(mine)))  # another event loop may wait
 
     def _keep(self, known: Mapping[str, bool]) -> None:
         decode = self._tiers.near.local.codec.decode_plain

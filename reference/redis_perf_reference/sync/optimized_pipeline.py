@@ -7,7 +7,7 @@
 | process: known in Redis                       | 1                                                     |
 | process: new                                  | 2: look for all keys and take the leases, fill        |
 | ... meanwhile others with the same input here | 0                                                     |
-| ... and in another process                    | 1, and 1 every 10 to 100 ms for them all              |
+| ... and others in another process             | 2 for them all                                        |
 | preload_common_personas                       | 1                                                     |
 | invalidate_cache_pattern, clear_cache         | 1 (patterns like `persona:lua:*`)                     |
 
@@ -130,7 +130,8 @@ class OptimizedPipeline:
                     return Processed(persona, found[decisive], cached=True)
                 if patience.over or not leases.elsewhere(decisive):
                     return self._run(request, found, leases)
-            patience.pause()
+                waiter = leases.waiter(decisive)
+            patience.pause(waiter)
 
     def _look(self, request: PersonaRequest, found: dict[str, Any]) -> Leases:
         """Looks here, which adds to `found`, and makes ready to look in Redis; for one persona if it is known which."""

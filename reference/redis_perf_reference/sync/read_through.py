@@ -2,8 +2,8 @@
 """ReadThrough: what is not in this process is looked up in Redis, or loaded, once for all who ask.
 
 Those who ask for a key in one process meanwhile wait for the first of them, without a round trip of their own; across
-processes one holds the lease, and the others look again every 10 to 100 ms. Who asks after a write, a deletion or an
-invalidation that this process has heard of, does not get what was loaded before it.
+processes one holds the lease, and the others look again when they hear that it is over. Who asks after a write, a
+deletion or an invalidation that this process has heard of, does not get what was loaded before it.
 """
 
 from __future__ import annotations
@@ -74,16 +74,17 @@ class ReadThrough:
             self.joined += not request.led
 
     def _answered(self, request: Request, name: str) -> Answer:
-        patience = self.patience()
+        patience, waited = self.patience(), False
         try:
             while True:
                 with self._lease(request) as leases:
                     request.led = True
                     if request.key in leases.found:
-                        return Answer(leases.plains[request.key], loaded=patience.tried)
+                        return Answer(leases.plains[request.key], loaded=waited)
                     if patience.over or not leases.elsewhere(request.key):
                         return self._loaded(request, leases)
-                patience.pause()
+                    waiter, waited = leases.waiter(request.key), True
+                patience.pause(waiter)
         finally:
             self._tiers.near.loaded(request.key, name)
 

@@ -160,7 +160,7 @@ class RedisCache:
 
         Returns which keys were written: those that nobody wrote, deleted or invalidated since.
         """
-        arguments: list[str | bytes | int] = [self.keys.stamps, token]
+        arguments: list[str | bytes | int] = [self.keys.stamps, token, *self._told("loaded", values)]
         for plain, ms in (value or (b"", 0) for value in values.values()):
             arguments += [ms, self.codec.framed(plain)]
         written = self._run("cache_settle", map(self.keys.record, values), *arguments)

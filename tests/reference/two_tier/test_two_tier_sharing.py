@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import redis_perf
 import redis_perf_reference.asyncio.cache as asyncio_connecting
 from redis_perf_reference.asyncio.client import RedisClient
 from redis_perf_reference.asyncio.redis_cache import RedisCache
@@ -130,6 +131,47 @@ def test_when_a_load_elsewhere_fails_one_who_waits_loads_soon(caches: Any, sourc
     waiter.join()
     assert (answers, source.loads) == (["loaded"], 1)
     assert here.get("key") == "loaded"
+
+
+def test_those_who_wait_in_another_process_are_two_round_trips_however_long_it_takes(caches: Any, source: Any) -> None:
+    here, there, answers, threads = caches.two_tier(), caches.two_tier(), [], []
+    for cache in (here, there):
+        cache.get_with_cache("scripts are known then", caches.loader(lambda: 1))
+
+    def ask() -> None:
+        answers.append(there.get_with_cache("key", caches.loader(source)))
+
+    def meanwhile() -> None:
+        threads.extend(threading.Thread(target=ask) for _ in range(5))
+        for thread in threads:
+            thread.start()
+        caches.eventually(lambda: there.local.get_stats().misses == 6)
+        threading.Event().wait(0.2)  # in which polling would have asked five times
+
+    source.meanwhile = meanwhile
+    with redis_perf.record() as trace:
+        answers.append(here.get_with_cache("key", caches.loader(source)))
+        for thread in threads:
+            thread.join()
+    assert (answers, source.loads) == (["loaded"] * 6, 1)
+    assert trace.redis.round_trips == 2 + 2
+    assert caches.redis.get(RECORD).endswith(b'"loaded"')
+
+
+def test_those_who_wait_notice_when_nothing_is_heard(caches: Any, source: Any) -> None:
+    here, there = caches.two_tier(), caches.two_tier()
+    waiter = threading.Thread(target=lambda: there.get_with_cache("key", caches.loader(source)))
+
+    def meanwhile() -> None:
+        waiter.start()
+        caches.eventually(lambda: there.get_stats().l2.misses == 1)
+        caches.redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+
+    source.meanwhile = meanwhile
+    here.get_with_cache("key", caches.loader(source))
+    waiter.join()
+    assert source.loads == 1
+    assert there.get("key") == "loaded"
 
 
 def test_what_a_loader_raises_is_raised_to_all_who_wait_here(caches: Any, source: Any) -> None:
