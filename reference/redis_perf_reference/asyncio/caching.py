@@ -151,6 +151,9 @@ class Caching:
         if isinstance(cache, CacheAside):
             raise TypeError("invalidate_cache: a CacheAside has no patterns, a TwoTierCache has")
 
+        if not patterns:
+            raise TypeError("invalidate_cache: name at least one pattern")
+
         def decorate(function: Function[P, T]) -> Function[P, T]:
             check_function(function)
             keys = CallKeys(function)

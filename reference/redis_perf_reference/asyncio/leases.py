@@ -1,7 +1,9 @@
 """Leases: what some keys hold, and the right to load those that hold nothing.
 
-    async with cache.leases({"routing:1": (), "persona:lua:prompt": ()}, ttl=3600) as leases:
-        prompt = leases.found.get("persona:lua:prompt") or leases.fill("persona:lua:prompt", new_prompt(), ttl=3600)
+    async with cache.leases({"persona:lua:name": (), "persona:lua:prompt": ()}, ttl=3600) as leases:
+        for key in leases.missing:
+            leases.fill(key, await load(key), ttl=3600)
+    values = leases.found
 
 Entering is one round trip, for any number of keys. Leaving writes what was filled and gives back the other leases, in
 one more; where nothing was missing it is none. What anybody wrote, deleted or invalidated since is not written. While
@@ -60,7 +62,7 @@ class Patience:
 
 
 class Leases:
-    """`found` are the values there were. A context manager, for one use."""
+    """`found` are the values there were, and those that were filled in. A context manager, for one use."""
 
     def __init__(
         self,
@@ -78,7 +80,12 @@ class Leases:
         self._only_if, self._again = only_if or {}, again
         self._passage = tiers.near.reading(keys)
         self._holders: dict[str, bytes] = {}
+        self._missed: list[str] = []
         self._filled: dict[str, tuple[bytes, int]] = {}
+
+    @property
+    def missing(self) -> list[str]:
+        return [key for key in self._keys if key not in self.found]
 
     def elsewhere(self, key: str) -> bool:
         """Whether somebody else loads this key at the moment. What is filled here for it is not kept."""
@@ -100,7 +107,8 @@ class Leases:
         codec = self._tiers.near.local.codec
         plain = codec.encode_plain(value)
         self._filled[key], self.plains[key] = (plain, max(1, round(ttl * 1000))), plain
-        return codec.decode_plain(plain)
+        self.found[key] = codec.decode_plain(plain)
+        return self.found[key]
 
     async def __aenter__(self) -> Self:
         self._passage.__enter__()
@@ -115,15 +123,14 @@ class Leases:
             self.found[key], self.plains[key] = record.value, record.plain
             seconds = self._tiers.local_seconds(record.ttl, True)
             self._passage.keep(key, record.plain, record.value, seconds, record.tags)
+        self._missed = self.missing
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Also when Redis did not answer: perhaps it has given the leases, and only its reply was lost."""
-        mine = [
-            key for key in self._keys if key not in self.found and self._holders.get(key, self._token) == self._token
-        ]
+        mine = [key for key in self._missed if self._holders.get(key, self._token) == self._token]
         self._passage.count_from_now()
         try:
             known = await self._settle({key: None if error else self._filled.get(key) for key in mine}) if mine else {}

@@ -176,11 +176,13 @@ class ConnectedPipeline(OptimizedPipeline):
 
     def __init__(self, url: str | None = None, steps: Steps | None = None) -> None:
         """Without a URL there is no Redis, and everything is kept in this process."""
-        self._client = None if url is None else connect_redis(url)
+        self._url, self._client = url, None if url is None else connect_redis(url)
         shared = None if self._client is None else RedisCache(self._client, namespace="pipeline")
         super().__init__(TwoTierCache(shared, self._client), steps)
 
     async def close(self) -> None:
+        if _pipelines.here().get(self._url) is self:
+            del _pipelines.here()[self._url]
         await self.cache.close()
         if self._client is not None:
             await self._client.aclose()
@@ -189,9 +191,11 @@ class ConnectedPipeline(OptimizedPipeline):
 _pipelines: OneEach[dict[str | None, ConnectedPipeline]] = OneEach(dict)
 
 
-async def get_optimized_pipeline(url: str | None = None) -> OptimizedPipeline:
+async def get_optimized_pipeline(url: str | None = None) -> ConnectedPipeline:
     """The same for the same URL, all over the process (in asyncio: the event loop)."""
     pipelines = _pipelines.here()
     if url not in pipelines:
-        await pipelines.setdefault(url, ConnectedPipeline(url)).cache.start()
+        made = ConnectedPipeline(url)
+        if pipelines.setdefault(url, made) is made:
+            await made.cache.start()
     return pipelines[url]

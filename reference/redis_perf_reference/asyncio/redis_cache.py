@@ -207,7 +207,7 @@ class RedisCache:
             try:
                 if record is None:
                     looked.holders[key] = holder
-                elif left_ms > 0:
+                else:
                     looked.found[key] = found_in(record, left_ms, self.codec)
             except UnknownFormat:
                 self._undecodable += 1

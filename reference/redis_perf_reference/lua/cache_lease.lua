@@ -48,7 +48,7 @@ end
 local first = nil  -- the first record's value
 
 for index, key in ipairs(KEYS) do
-  local found, record, holder = redis.call('GET', key), false, ''
+  local found, record, left, holder = redis.call('GET', key), false, 0, ''
   local groups, only_if = ARGV[4 + 2 * index], ARGV[5 + 2 * index]
   if found and string.sub(found, 1, 1) == '~' then
     holder = counts(string.sub(found, 19)) and string.sub(found, 2, 17) or ''
@@ -57,7 +57,8 @@ for index, key in ipairs(KEYS) do
     end
   elseif found then
     local ends = string.find(found, '\n', 1, true)
-    record = ends and counts(string.sub(found, 1, ends)) and found
+    left = ends and counts(string.sub(found, 1, ends)) and redis.call('PTTL', key) or 0
+    record = left > 0 and found  -- what somebody made to live for ever is none of ours
     first = index == 1 and record and string.sub(record, ends + 1) or first
   end
   if not record and holder == '' and lease_ms > 0 and (only_if == '' or not first or only_if == first) then
@@ -65,7 +66,7 @@ for index, key in ipairs(KEYS) do
     holder = token
   end
   replies[3 * index - 2] = record
-  replies[3 * index - 1] = record and redis.call('PTTL', key) or 0
+  replies[3 * index - 1] = left
   replies[3 * index] = holder
 end
 return replies

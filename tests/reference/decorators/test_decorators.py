@@ -303,6 +303,8 @@ def test_bad_input_is_refused_when_the_function_is_decorated(twin: Any, calls: C
     ):
         with pytest.raises(error, match=message):
             caching.invalidate_cache(pattern)(calls.function)
+    with pytest.raises(TypeError, match=r"^invalidate_cache: name at least one pattern$"):
+        caching.invalidate_cache()
     assert calls.seen == []
 
 

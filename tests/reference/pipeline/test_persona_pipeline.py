@@ -229,6 +229,9 @@ def test_the_one_for_all_is_one_for_each_url_and_the_old_one_still_there(twin: A
     twin.eventually(lambda: pipeline.cache.get_stats().listening)
     assert finish(pipeline.process("Hello", CALM)).cached is False
     finish(pipeline.close())
+    assert finish(optimized(twin.url)) is not pipeline
+    finish(finish(optimized(twin.url)).close())
+    finish(finish(optimized()).close())
     assert finish(twin.plain.get_pipeline().process("Hello", CALM)).response == "Lua hears: Hello"
 
 

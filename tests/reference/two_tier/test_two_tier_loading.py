@@ -11,6 +11,9 @@ import pytest
 import redis_perf
 from redis_perf_reference import InvalidKey, InvalidTtl, Unencodable
 from redis_perf_reference.resources import script
+from redis_perf_reference.sync.cache import connect_redis
+from redis_perf_reference.sync.redis_cache import RedisCache
+from redis_perf_reference.sync.two_tier_cache import TwoTierCache
 
 MISSING = object()
 CHANGES: dict[str, Callable[[Any], Any]] = {
@@ -213,6 +216,39 @@ def test_a_cache_without_redis_loads_once_and_keeps_it(caches: Any, load: Any, s
     cache.invalidate_tags("tag")
     load(cache)
     assert source.loads == 2
+
+
+def test_trap_23_a_copy_of_what_was_found_lives_no_longer_than_that(caches: Any, load: Any, source: Any) -> None:
+    here, there = caches.two_tier(), caches.two_tier()
+    load(here)
+    caches.redis.pexpire("{cache}:v:a:b", 20_000)
+    load(there)
+    assert 0 < there.local.ttl("a:b") <= 20
+    caches.redis.persist("{cache}:v:a:b")
+    assert load(caches.two_tier()) == "loaded"
+    assert (source.loads, 0 < caches.redis.pttl("{cache}:v:a:b") <= 60_000) == (2, True)
+
+
+def test_several_values_are_loaded_together_in_two_round_trips(redis_url: str) -> None:
+    client = connect_redis(redis_url, timeout_seconds=5)
+    keys = {f"a:{number}": ("tag",) for number in range(20)}
+    with client, TwoTierCache(RedisCache(client), unheard_ttl=60) as here, TwoTierCache(RedisCache(client)) as there:
+        with here.leases({"warm": ()}, ttl=60):
+            pass
+
+        def loaded(cache: TwoTierCache, but: str = "") -> dict[str, Any]:
+            with cache.leases(keys, ttl=60) as leases:
+                for key in leases.missing:
+                    if key != but:
+                        leases.fill(key, key.upper(), ttl=60)
+            return leases.found
+
+        assert cost(lambda: loaded(here, but="a:7")) == 2
+        assert cost(lambda: loaded(there)) == 2
+        assert there.get_many(keys) == {key: key.upper() for key in keys}
+        assert cost(lambda: loaded(there)) == 1
+        here.invalidate_tags("tag")
+        assert here.get_many(keys) == {}
 
 
 def test_trap_24_a_write_elsewhere_reaches_what_was_loaded_here(caches: Any, load: Any) -> None:
