@@ -28,6 +28,14 @@ SYNC = (sync_clients, sync_shared, sync_two_tier, sync_aside, sync_caching)
 ASYNCIO = (asyncio_clients, asyncio_shared, asyncio_two_tier, asyncio_aside, asyncio_caching)
 
 
+async def ended() -> None:
+    """Ends what goes on in the background of this loop."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
 class Twin:
     def __init__(self, kind: str, redis_url: str, stack: ExitStack) -> None:
         self.asynchronous, self._url, self._stack = kind == "asyncio", redis_url, stack
@@ -40,6 +48,7 @@ class Twin:
             thread.start()
             stack.callback(thread.join)
             stack.callback(self._loop.call_soon_threadsafe, self._loop.stop)
+            stack.callback(lambda: self.finish(ended()))
 
     def finish(self, result: Any) -> Any:
         """The result itself, or what it comes to if it must be awaited."""

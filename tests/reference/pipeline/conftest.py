@@ -31,6 +31,14 @@ SYNC = (sync_clients, sync_shared, sync_two_tier, sync_pipeline, sync_optimized)
 ASYNCIO = (asyncio_clients, asyncio_shared, asyncio_two_tier, asyncio_pipeline, asyncio_optimized)
 
 
+async def ended() -> None:
+    """Ends what goes on in the background of this loop."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
 class Twin:
     def __init__(self, kind: str, redis_url: str, stack: ExitStack) -> None:
         self.asynchronous, self.url, self._stack = kind == "asyncio", redis_url, stack
@@ -44,6 +52,7 @@ class Twin:
             thread.start()
             stack.callback(thread.join)
             stack.callback(self._loop.call_soon_threadsafe, self._loop.stop)
+            stack.callback(lambda: self.finish(ended()))
         for name in ("cache_lease", "cache_settle", "cache_set", "cache_unlink", "cache_sweep"):
             self.redis.script_load(script(name).text)
 

@@ -146,6 +146,20 @@ def test_trap_17_who_asks_after_a_change_does_not_get_what_was_loaded_before_it(
     assert load(cache) == "old"
     assert answers == ["new" if change.startswith("set") else "loaded later"]
     assert load(cache) == answers[0]
+    assert source.loads == (1 if change.startswith("set") else 2)  # the second one could be kept
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_trap_17_nothing_overtaken_is_kept_here_even_where_no_news_are_heard(
+    caches: Any, load: Any, source: Any, change: str
+) -> None:
+    deaf, other = caches.two_tier_on(caches.shared(), unheard_ttl=60), caches.two_tier()
+    source.meanwhile = lambda: CHANGES[change](other)
+    load(deaf)
+    assert deaf.local.ttl("a:b") is None
+    source.meanwhile = lambda: None
+    load(deaf)
+    assert deaf.local.ttl("a:b") is not None
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,8 @@ import pytest
 
 import redis_perf
 import redis_perf_reference.asyncio.cache as asyncio_connecting
+import redis_perf_reference.asyncio.leases as asyncio_leases
+import redis_perf_reference.sync.leases as sync_leases
 from redis_perf_reference.asyncio.client import RedisClient
 from redis_perf_reference.asyncio.redis_cache import RedisCache
 from redis_perf_reference.asyncio.two_tier_cache import TwoTierCache
@@ -133,7 +135,11 @@ def test_when_a_load_elsewhere_fails_one_who_waits_loads_soon(caches: Any, sourc
     assert here.get("key") == "loaded"
 
 
-def test_those_who_wait_in_another_process_are_two_round_trips_however_long_it_takes(caches: Any, source: Any) -> None:
+def test_those_who_wait_in_another_process_are_two_round_trips_however_long_it_takes(
+    caches: Any, source: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for twin in (asyncio_leases, sync_leases):
+        monkeypatch.setattr(twin, "SILENCE_SECONDS", 60)  # nobody looks again without having heard
     here, there, answers, threads = caches.two_tier(), caches.two_tier(), [], []
     for cache in (here, there):
         cache.get_with_cache("scripts are known then", caches.loader(lambda: 1))
