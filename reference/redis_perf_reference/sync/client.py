@@ -15,6 +15,7 @@ import threading
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
+from weakref import ref
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -94,11 +95,21 @@ class RedisClient:
         return connections, Cache(connections, self._availability)
 
     def _look_out(self) -> None:
-        self._background.start_unless_running(partial(self._until_back, self._closings))
+        self._background.start_unless_running(partial(_until_back, ref(self), self._closings))
 
-    def _until_back(self, closings: int) -> None:
-        while not (self.available or self.ping()) and closings == self._closings:
-            sleep(self._probe_seconds)
+
+def _until_back(client: ref[RedisClient], closings: int) -> None:
+    """Asks until Redis is back, or until the client was closed, or nobody has it any more."""
+    while pause_seconds := _asked(client, closings):
+        sleep(pause_seconds)
+
+
+def _asked(client: ref[RedisClient], closings: int) -> float:
+    """The seconds until it is to be asked again, 0 for never. Holds the client no longer than that takes."""
+    here = client()
+    if here is None or here._closings != closings or here.available or here.ping():
+        return 0
+    return here._probe_seconds
 
 
 def without_password(url: str) -> str:

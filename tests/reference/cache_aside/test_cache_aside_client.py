@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from time import monotonic
 from typing import Any
@@ -97,6 +98,21 @@ def test_a_closed_client_stops_asking(caches: Any, redis_relay: Any) -> None:
         assert not running._last.is_alive()
     else:
         caches.until(lambda: not running._running)
+
+
+def test_nobody_looks_out_for_a_client_that_nobody_has(redis_relay: Any) -> None:
+    client = RedisClient(redis_relay.address, timeout_seconds=0.1, probe_seconds=0.01)
+    redis_relay.mode = "refuse"
+    assert not client.ping()
+    looking_out = client._background._last
+    assert looking_out is not None
+    assert looking_out.is_alive()
+    del client
+    until = monotonic() + 20
+    while looking_out.is_alive():
+        assert monotonic() < until
+        gc.collect()
+        looking_out.join(0.01)
 
 
 def test_a_loop_that_ended_does_not_keep_redis_away(redis_relay: Any) -> None:
