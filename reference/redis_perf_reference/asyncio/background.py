@@ -68,6 +68,8 @@ async def called(function: Callable[..., Any], *arguments: Any) -> Any:
 async def landed(future: Future[T]) -> T:
     """Waits for what another caller has begun; whoever is cancelled meanwhile takes nobody along."""
     return await asyncio.shield(asyncio.wrap_future(future))
+
+
 class Waiter:
     """Waits until it is woken, by any thread, or for some seconds. For one wait."""
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from itertools import count, repeat, starmap
+from itertools import count, repeat
 from secrets import token_hex
 from typing import Any, TypeVar
 

@@ -36,7 +36,7 @@ __all__ = [
     "WorkingMemory",
     "connect_redis",
     "create_schema",
-    "openai_chat",
     "get_optimized_pipeline",
     "get_pipeline",
+    "openai_chat",
 ]

@@ -73,6 +73,8 @@ def called(function: Callable[..., Any], *arguments: Any) -> Any:
 def landed(future: Future[T]) -> T:
     """Waits for what another thread has begun."""
     return future.result()
+
+
 class Waiter:
     """Waits until it is woken, by any thread, or for some seconds. For one wait."""
 
