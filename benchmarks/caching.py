@@ -75,7 +75,7 @@ def table(results: Results) -> list[str]:
 def shown(row: str, cell: Measured | None) -> str:
     if cell is None:
         return "-"
-    if row == case.L1_HIT:
+    if row in case.IN_THE_PROCESS:
         return f"{cell.round_trips} · {cell.ns:,.0f} ns"
     return f"{cell.round_trips} · {cell.times_get:.2f}"
 

@@ -25,4 +25,4 @@ async def decorated(url: str) -> AsyncIterator[Contender]:
     def hot(key: str) -> str:
         return "x" * 50
 
-    yield Contender("cachetools @cached", {case.L1_HIT: Case(partial(hot, "hot"))})
+    yield Contender("cachetools @cached", {case.CALLED_HIT: Case(partial(hot, "hot"))})

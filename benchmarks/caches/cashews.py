@@ -24,6 +24,12 @@ async def cashews(url: str) -> AsyncIterator[Contender]:
     await cache.set_many(VALUES, TTL_SECONDS)
     cache.register_tag("red", "tagged:{number}")
 
+    @local(ttl=TTL_SECONDS, key="called:{key}")
+    async def hot(key: str) -> str:
+        return "x" * 50
+
+    await hot("hot")
+
     @cache(ttl=TTL_SECONDS, key="miss:{key}")
     async def plain(key: str) -> Any:
         return VALUE
@@ -46,6 +52,7 @@ async def cashews(url: str) -> AsyncIterator[Contender]:
     miss, stored = fresh("miss"), fresh("cashews")
     cases = {
         case.L1_HIT: Case(partial(local.get, "hot")),
+        case.CALLED_HIT: Case(partial(hot, "hot")),
         case.HIT: Case(partial(cache.get, "hit")),
         case.LOADED_HIT: Case(lambda: plain("loaded")),
         case.MISS: Case(lambda: plain(miss())),

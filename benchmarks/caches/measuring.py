@@ -35,7 +35,7 @@ class Measured(NamedTuple):
 
 async def measured(row: str, each: Case, get: Callable[[], Any]) -> Measured:
     trips = await round_trips(each)
-    if row == case.L1_HIT:
+    if row in case.IN_THE_PROCESS:
         ns = await in_a_loop(each.call)
         return Measured(trips, ns / await in_a_loop(get, 300), ns)
     rounds = SLOW_ROUNDS if row in (case.SCAN, case.AT_ONCE, case.TAGS) else ROUNDS

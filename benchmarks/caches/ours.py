@@ -12,6 +12,14 @@ from caches import case
 from caches.case import SWEEP, TAGGED, TIMEOUT_SECONDS, TTL_SECONDS, VALUE, VALUES, Case, Contender, finished, fresh
 
 
+def hot_sync(key: str) -> str:
+    return "x" * 50
+
+
+async def hot_async(key: str) -> str:
+    return "x" * 50
+
+
 @asynccontextmanager
 async def ours(url: str, twin: str = "sync") -> AsyncIterator[Contender]:
     def module(name: str) -> Any:
@@ -27,10 +35,14 @@ async def ours(url: str, twin: str = "sync") -> AsyncIterator[Contender]:
     await finished(cache.set("hot", "x" * 50, TTL_SECONDS))
     await finished(shared.set("persona:lua:1", VALUE, TTL_SECONDS))
     await finished(shared.set_many(VALUES, TTL_SECONDS))
+    caching = module("caching").Caching(cache)
+    hot = caching.cached(ttl=TTL_SECONDS, key_prefix="called")(hot_async if twin == "asyncio" else hot_sync)
+    await finished(hot("lua"))
     load = case.load if twin == "sync" else case.load_async
     miss, told = fresh("persona:miss"), fresh("persona:set")
     cases = {
         case.L1_HIT: Case(partial(cache.get, "hot")),
+        case.CALLED_HIT: Case(partial(hot, "lua")),
         case.HIT: Case(partial(shared.get, "persona:lua:1")),
         case.LOADED_HIT: Case(lambda: aside.get_with_cache("loaded", load)),
         case.MISS: Case(lambda: aside.get_with_cache(miss(), load)),

@@ -22,6 +22,8 @@ import redis.asyncio
 
 import redis_perf_reference as sync_twin
 import redis_perf_reference.asyncio as asyncio_twin
+import redis_perf_reference.asyncio.flight as asyncio_flight
+import redis_perf_reference.sync.flight as sync_flight
 from redis_perf import ServerUnavailable, servers
 from redis_perf_reference.resources import script
 
@@ -234,6 +236,37 @@ class Twin:
 def twin(request: pytest.FixtureRequest, redis_url: str) -> Iterator[Twin]:
     with ExitStack() as stack:
         yield Twin(request.param, redis_url, stack)
+
+
+class Joined:
+    """The callers that lead a load or wait for one. A reply that is on its way is not yet one of them."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._more = threading.Condition()
+
+    def noting(self, found: Callable[..., tuple[bool, Any]]) -> Callable[..., tuple[bool, Any]]:
+        def noted(flights: Any, name: Any) -> tuple[bool, Any]:
+            known, flight = found(flights, name)
+            with self._more:
+                self._count += known
+                self._more.notify_all()
+            return known, flight
+
+        return noted
+
+    def until(self, count: int) -> None:
+        """For loaders, which may block."""
+        with self._more:
+            assert self._more.wait_for(lambda: self._count >= count, 20), f"{self._count} have joined, not {count}"
+
+
+@pytest.fixture
+def joined(monkeypatch: pytest.MonkeyPatch) -> Joined:
+    joined = Joined()
+    for flights in (sync_flight.Flights, asyncio_flight.Flights):
+        monkeypatch.setattr(flights, "_found", joined.noting(flights._found))
+    return joined
 
 
 class Relay:

@@ -54,15 +54,14 @@ def test_a_load_that_fails_is_two_round_trips(redisperf: RedisPerf, cache: Any, 
         cache.get_with_cache("key", source)
 
 
-def test_waiters_in_the_same_process_pay_for_their_look_only(redisperf: RedisPerf, caches: Any, cache: Any) -> None:
+def test_waiters_in_the_same_process_pay_for_their_look_only(redisperf: RedisPerf, cache: Any, joined: Any) -> None:
     loads = []
 
     def load() -> str:
         loads.append(1)
-        caches.until_scripts_run(20)  # all have looked
+        joined.until(20)
         return "value"
 
-    caches.redis.config_resetstat()
     with redisperf.record() as spent:
         assert cache.together(20, "key", load) == ["value"] * 20
     scripts = [trip for trip in spent.trace.redis if trip.operations[0].name == "EVALSHA"]

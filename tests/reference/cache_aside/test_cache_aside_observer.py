@@ -21,13 +21,12 @@ def test_a_miss_then_a_hit(caches: Any, source: Any, counting: Any) -> None:
     }  # fmt: skip
 
 
-def test_those_who_wait_are_misses_too(caches: Any, counting: Any) -> None:
+def test_those_who_wait_are_misses_too(caches: Any, counting: Any, joined: Any) -> None:
     def load() -> str:
-        caches.until_scripts_run(10)
+        joined.until(10)
         return "value"
 
     cache = caches.cache(observer=counting)
-    caches.redis.config_resetstat()
     cache.together(10, "key", load)
     assert counting.of("miss", "load", "hit") == [10, 1, 0]
 

@@ -38,28 +38,28 @@ def test_trap_15_none_has_a_time_of_its_own(caches: Any, source: Any) -> None:
     assert 9_000 < caches.redis.pttl(NAME) <= 10_000
 
 
-def test_trap_16_fifty_misses_at_once_are_one_load(caches: Any) -> None:
+def test_trap_16_fifty_misses_at_once_are_one_load(caches: Any, joined: Any) -> None:
     loads = []
 
     def load() -> str:
         loads.append(1)
-        caches.until_scripts_run(50)
+        joined.until(50)
         return "value"
 
     cache = caches.cache()
-    caches.redis.config_resetstat()
     assert cache.together(50, "key", load) == ["value"] * 50
     assert len(loads) == 1
 
 
-def test_trap_16_whoever_waits_gets_the_exception_too_and_the_next_one_loads(caches: Any, source: Any) -> None:
+def test_trap_16_whoever_waits_gets_the_exception_too_and_the_next_one_loads(
+    caches: Any, source: Any, joined: Any
+) -> None:
     def load() -> str:
         source()
-        caches.until_scripts_run(10)
+        joined.until(10)
         raise LookupError("no such user")
 
     cache = caches.cache()
-    caches.redis.config_resetstat()
     outcomes = cache.together(10, "key", load)
     assert [str(outcome) for outcome in outcomes] == ["no such user"] * 10
     assert (source.loads, caches.redis.exists(NAME)) == (1, 0)

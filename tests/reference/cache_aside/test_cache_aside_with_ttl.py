@@ -40,15 +40,14 @@ def test_a_value_without_a_time_to_live_is_handed_out_and_not_kept(
     assert cache.get("key") == "whole"
 
 
-def test_those_who_wait_get_the_value_that_is_not_kept(caches: Any) -> None:
+def test_those_who_wait_get_the_value_that_is_not_kept(caches: Any, joined: Any) -> None:
     loads = []
 
     def load() -> Any:
         loads.append(1)
-        caches.until_scripts_run(10)
+        joined.until(10)
         return WithTtl("half", 0)
 
-    caches.redis.config_resetstat()
     assert caches.cache().together(10, "key", load) == ["half"] * 10
     assert len(loads) == 1
 

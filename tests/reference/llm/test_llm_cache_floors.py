@@ -74,11 +74,10 @@ def test_an_answer_of_no_use_is_two_round_trips(redisperf: RedisPerf, cache: Any
 
 
 def test_twenty_who_ask_at_once_are_21_round_trips_and_one_call_and_were_40_and_20(
-    redisperf: RedisPerf, twin: Any, build: Any, naive: Any, model: Any
+    redisperf: RedisPerf, twin: Any, build: Any, naive: Any, model: Any, joined: Any
 ) -> None:
     cache = build()
-    model.during = lambda: twin.until_scripts_run(20)  # all have looked
-    twin.redis.config_resetstat()
+    model.during = lambda: joined.until(20)
     with redisperf.record() as spent:
         twin.together([lambda: cache.convert_issue_to_spec(ISSUE)] * 20)
     assert (work_of(spent.trace, "EVALSHA"), model.calls) == (21, 1)

@@ -24,10 +24,11 @@ def key_of(twin: Any) -> bytes:
     return bytes(key)
 
 
-def test_trap_16_twenty_who_ask_at_once_are_one_call_of_the_model(twin: Any, build: Any, model: Any) -> None:
+def test_trap_16_twenty_who_ask_at_once_are_one_call_of_the_model(
+    twin: Any, build: Any, model: Any, joined: Any
+) -> None:
     cache = build()
-    model.during = lambda: twin.until_scripts_run(20)  # all have looked
-    twin.redis.config_resetstat()
+    model.during = lambda: joined.until(20)
     assert twin.together([lambda: cache.convert_issue_to_spec(ISSUE)] * 20) == ["# Specification\n"] * 20
     assert model.calls == 1
     assert (cache.get_stats().calls, cache.get_stats().hits) == (1, 19)
