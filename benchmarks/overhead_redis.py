@@ -137,7 +137,9 @@ def main() -> None:
     try:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
         python = ".".join(map(str, sys.version_info[:3]))
-        print(f"redis-py {redis.__version__}, Python {python}, {server.version}; CPU us, medians of {rounds} rounds\n")
+        parser = "hiredis" if redis.utils.HIREDIS_AVAILABLE else "the parser in Python"
+        clients = f"redis-py {redis.__version__} with {parser}, Python {python}, {server.version}"
+        print(f"{clients}; CPU us, medians of {rounds} rounds\n")
         print("| case | bare | listened to | OpenTelemetry | reading the log later, a round trip |")
         print("|---|---|---|---|---|")
         for name, case in blocking_cases(server.url).items():

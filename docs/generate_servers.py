@@ -39,6 +39,11 @@ images, which repeat the steps of the official ones; Redis is whatever the tool 
 root and is run as `nobody`. Ryuk of testcontainers is off.
 
 What the plugin costs a run that does not use it is in [overhead](overhead.md).
+
+Aimed at were a first body within 1.1 of the floor, and, over an empty test, 20 ms for `database`, 3 for `reset`, 1 for
+`rollback`, 1 for Redis and 20 for `fresh`. Where a figure is over that: to the first body, our own imports and the
+first connection count, and with `reset` and `rollback` the schema's template is made before it; a clean state in about
+1 ms is two to four round trips, each of which waits for the scheduler twice.
 """
 
 
