@@ -47,8 +47,8 @@ process. To be told instead, by a subscription or a blocking read, takes four ro
 first look, one to begin to listen, one to look whether the value came meanwhile, one to fetch it; and a connection
 for each key that is waited for. That is more than below for short loads and less for long ones, and nobody would be
 late. But who is blocked notices only at the end of the wait that Redis hangs, and would have to end it as often as we
-look now. So `CacheAside` stays with looking, until loads of many seconds are the rule. `TwoTierCache` has a subscription
-anyway: there a process that waits takes two round trips, whatever the load takes.""",
+look now. So `CacheAside` stays with looking, until loads of many seconds are the rule. `TwoTierCache` has a
+subscription anyway: there a process that waits takes two round trips, whatever the load takes.""",
 }
 
 
