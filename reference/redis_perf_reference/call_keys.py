@@ -68,7 +68,7 @@ class CallKeys:
         key = self.remembered(args, kwargs)
         if key is None:
             key = self._made(args, kwargs)
-            if all(map(_memorable, (*args, *kwargs.values()))):
+            if self._key is None and all(map(_memorable, (*args, *kwargs.values()))):  # a `key` may look elsewhere
                 if len(self._known) >= MOST_REMEMBERED:
                     self._known.clear()
                 self._known[_call(args, kwargs)] = key

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -172,3 +173,11 @@ def test_bad_input_is_refused_in_words() -> None:
     endless.append(endless)
     with pytest.raises(Unkeyable, match=r"^persona: no key can be made of persona_id: maximum recursion"):
         key(endless)
+
+
+def test_a_key_that_looks_beyond_the_arguments_is_asked_each_time() -> None:
+    tenant = ContextVar("tenant", default="first")
+    keys = CallKeys(lambda user_id: None, "user", key=lambda user_id: (tenant.get(), user_id))
+    assert keys.of((1,), {}) == "user:first:1"
+    tenant.set("second")
+    assert (keys.remembered((1,), {}), keys.of((1,), {})) == (None, "user:second:1")
