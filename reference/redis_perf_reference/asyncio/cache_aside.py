@@ -34,7 +34,7 @@ from redis_perf_reference.asyncio.flight import GONE, Flights
 from redis_perf_reference.asyncio.request import Fill, Request
 from redis_perf_reference.cache_input import checked_key, checked_namespace, checked_ttl
 from redis_perf_reference.codec import Codec, Undecodable, Unencodable
-from redis_perf_reference.leased import MISSING, Leased, Lifetime, Loaded, WithTtl
+from redis_perf_reference.leased import FAILED, MISSING, Leased, Lifetime, Loaded, WithTtl
 from redis_perf_reference.observer import SILENT, Observer, Operation
 from redis_perf_reference.outcomes import CacheUnavailable
 
@@ -188,7 +188,7 @@ class CacheAside:
                 return await flights.share(request.name, lambda: self._load(request, token))
             if found.holder == token:
                 return await self._lead(request, token)
-            if monotonic() < request.until:
+            if found.holder != FAILED and monotonic() < request.until:  # that marks no load to wait for
                 return await flights.share(found.holder, lambda: self._elsewhere(request, found.holder))
             return await flights.share(request.name, lambda: self._load(request, None))
         except Exception as error:

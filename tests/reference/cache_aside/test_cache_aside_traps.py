@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -361,3 +362,24 @@ def test_trap_18_an_entry_that_is_loaded_anew_does_not_expire_meanwhile(caches: 
     caches.until(lambda: cache.get_with_cache("key", load) == "value")
     assert len(left) == 1
     assert 10_000 < left[0] <= 50_000
+
+
+def test_two_keys_whose_loads_failed_never_get_each_other_s_value(caches: Any, source: Any) -> None:
+    """Readers that take no stale value do not wait for a failed load, as if it were one that both keys share."""
+    keys, writer = ("a", "b"), caches.cache(ttl=0.01, stale_if_error=60, retry_after_error=60)
+    reader, changing = caches.cache(), caches.sync_cache()
+    for key in keys:
+        writer.set(key, "old")
+    caches.until(lambda: [writer.get(key) for key in keys] == [None, None])
+    source.value = LookupError("away")
+    for key in keys:
+        assert writer.get_with_cache(key, source) == "old"
+    caches.redis.config_resetstat()
+
+    def change() -> None:
+        caches.until_scripts_run(2)
+        changing.set("a", "new")
+
+    loaders = {key: caches.loader(lambda key=key: f"loaded {key}") for key in keys}
+    calls: list[Any] = [partial(reader.cache.get_with_cache, key, loader) for key, loader in loaders.items()]
+    assert caches.together([*calls, caches.loader(change)])[:2] == ["loaded a", "loaded b"]
