@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import DataError, NoScriptError, RedisError, ResponseError
 
 from redis_perf_reference.breaker import Breaker
 from redis_perf_reference.outcomes import CacheUnavailable
@@ -75,6 +75,8 @@ class Cache:
             reply = await self._redis.execute_command(command, *arguments, NEVER_DECODE=True)
         except ResponseError:
             self._breaker.succeeded()
+            raise
+        except DataError:  # the caller's mistake: nothing was sent
             raise
         except (RedisError, OSError) as error:
             self._breaker.failed()

@@ -23,7 +23,7 @@ from redis_perf_reference.asyncio.background import Background, OneEach, sleep
 from redis_perf_reference.asyncio.cache import Cache, connect_redis
 from redis_perf_reference.asyncio.connections import Connections
 from redis_perf_reference.availability import Availability
-from redis_perf_reference.cache_input import checked_ttl
+from redis_perf_reference.cache_input import checked_key, checked_ttl
 
 
 class RedisClient:
@@ -56,17 +56,23 @@ class RedisClient:
         return await self._here.here()[1].run(name, keys, *arguments)
 
     async def get(self, key: str) -> bytes | None:
-        reply: bytes | None = await self.ask("GET", key)
+        reply: bytes | None = await self.ask("GET", checked_key(key))
         return reply
 
     async def set(self, key: str, value: str | bytes, ttl: float | None = None) -> None:
-        """Kept for `ttl` seconds; for ever only if none is given. Raises InvalidTtl for zero and below."""
+        """Kept for `ttl` seconds; for ever only if none is given.
+
+        Raises InvalidTtl for zero and below, InvalidKey, and TypeError for a value that is neither str nor bytes.
+        """
+        if not isinstance(value, str | bytes):
+            raise TypeError(f"value is {type(value).__name__}, must be str or bytes")
         expiry = () if ttl is None else ("PX", round(checked_ttl(ttl) * 1000))
-        await self.ask("SET", key, value, *expiry)
+        await self.ask("SET", checked_key(key), value, *expiry)
 
     async def delete(self, *keys: str) -> int:
         """How many of them there were; no keys, no round trip."""
-        return int(await self.ask("UNLINK", *keys)) if keys else 0
+        names = [checked_key(key) for key in keys]
+        return int(await self.ask("UNLINK", *names)) if names else 0
 
     async def ping(self) -> bool:
         """Asks now, whatever `available` says, and notes the answer."""

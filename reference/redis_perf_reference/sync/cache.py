@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import DataError, NoScriptError, RedisError, ResponseError
 from redis.retry import Retry
 
 from redis_perf_reference.breaker import Breaker
@@ -76,6 +76,8 @@ class Cache:
             reply = self._redis.execute_command(command, *arguments, NEVER_DECODE=True)
         except ResponseError:
             self._breaker.succeeded()
+            raise
+        except DataError:  # the caller's mistake: nothing was sent
             raise
         except (RedisError, OSError) as error:
             self._breaker.failed()

@@ -9,9 +9,11 @@ from time import monotonic
 from typing import Any
 
 import pytest
+from redis.exceptions import DataError
 
 import redis_perf
 from redis_perf_reference.asyncio.client import RedisClient as AsyncRedisClient
+from redis_perf_reference.cache_input import InvalidKey
 from redis_perf_reference.outcomes import CacheUnavailable
 from redis_perf_reference.sync.client import RedisClient, shared, without_password
 
@@ -187,3 +189,22 @@ def test_shared_is_the_same_for_the_same_url(redis_url: str) -> None:
     assert shared(redis_url) is not shared(redis_url + "?db=1")
     for client in (shared(redis_url), shared(redis_url + "?db=1")):
         client.close()
+
+
+@pytest.mark.parametrize("value", [None, True, 1, 1.5, ["a"], bytearray(b"a")])
+def test_a_value_that_redis_does_not_take_is_the_caller_s_mistake(caches: Any, value: Any) -> None:
+    client = Face(caches, caches.client())
+    with pytest.raises(TypeError, match=rf"^value is {type(value).__name__}, must be str or bytes$"):
+        client.set("key", value)
+    with pytest.raises(DataError):
+        client.ask("PING", None)
+    assert (client.client.available, caches.redis.exists("key")) == (True, 0)
+
+
+@pytest.mark.parametrize("key", [None, 1, b"key", "", "a\nb", "\ud800"])
+def test_keys_are_checked(caches: Any, key: Any) -> None:
+    client = Face(caches, caches.client())
+    for call in (lambda: client.get(key), lambda: client.set(key, "value"), lambda: client.delete("other", key)):
+        with pytest.raises(InvalidKey, match=r"^key "):
+            call()
+    assert client.client.available
