@@ -34,7 +34,7 @@ class NearCache:
         self.local = local
         self._lock = threading.Lock()
         self._under_way: dict[str, object] = {}
-        self._loads: dict[str, tuple[str, tuple[str, ...]]] = {}
+        self._loads: dict[str, tuple[str, tuple[str, ...], float]] = {}
         self._waiting: WeakSet[Waiting] = WeakSet()
         self._numbers = count()
         self.invalidations = 0
@@ -45,10 +45,14 @@ class NearCache:
     def writing(self, keys: Iterable[str]) -> Passage:
         return Passage(self, keys, writes=True)
 
-    def load_of(self, key: str, tags: tuple[str, ...]) -> str:
-        """The name of the load of this key that is under way, a new one if there is none. `loaded` must follow."""
+    def load_of(self, key: str, tags: tuple[str, ...], longest_seconds: float) -> str:
+        """The name of the load of this key that is under way, a new one if there is none, or none that began within
+        `longest_seconds`. `loaded` must follow."""
         with self._lock:
-            return self._loads.setdefault(key, (f"load {next(self._numbers)}", tags))[0]
+            now, known = monotonic(), self._loads.get(key)
+            if known is None or now - known[2] >= longest_seconds:
+                known = self._loads[key] = (f"load {next(self._numbers)}", tags, now)
+            return known[0]
 
     def loaded(self, key: str, name: str) -> None:
         with self._lock:

@@ -51,10 +51,19 @@ class Flights:
         """Does what was announced, and returns its result; GONE if that was cancelled."""
         return await self._begun(token, self._found(token)[1], work)
 
-    async def share(self, name: str | bytes, work: Callable[[], Awaitable[Any]]) -> Any:
-        """Waits for it if somebody has announced it, else does it. GONE if somebody gave up on it."""
+    async def share(
+        self, name: str | bytes, work: Callable[[], Awaitable[Any]], wait_seconds: float | None = None
+    ) -> Any:
+        """Waits for it if somebody has announced it, else does it. GONE if somebody gave up on it, or if it took
+        longer than `wait_seconds`: then nobody shall join it any more."""
         known, future = self._found(name)
-        return await (asyncio.shield(future) if known else self._begun(name, future, work))
+        if not known:
+            return await self._begun(name, future, work)
+        done, _ = await asyncio.wait([future], timeout=wait_seconds)
+        if done:
+            return future.result()
+        self._leave(name, future)
+        return GONE
 
     def _found(self, name: str | bytes) -> tuple[bool, asyncio.Future[Any]]:
         known = name in self._open
@@ -75,7 +84,10 @@ class Flights:
             future.set_exception(error)
             future.exception()  # looked at: if every caller was cancelled, asyncio need not complain
         finally:
-            if self._open.get(name) is future:
-                del self._open[name]
+            self._leave(name, future)
             if not future.done():
                 future.set_result(result)
+
+    def _leave(self, name: str | bytes, future: asyncio.Future[Any]) -> None:
+        if self._open.get(name) is future:
+            del self._open[name]

@@ -183,21 +183,29 @@ class CacheAside:
 
     def _missed(self, request: Request, token: bytes, found: Leased | None) -> Any:
         """The value, from this caller's load or from another's. GONE: look again."""
-        flights = self._flights.here()
         try:
-            if found is None:  # perhaps the lease was taken and its reply lost: so the load tries to fill
-                return flights.share(request.name, lambda: self._load(request, token))
-            if found.holder == token:
+            if found is not None and found.holder == token:
                 return self._lead(request, token)
-            if found.holder != FAILED and monotonic() < request.until:  # that marks no load to wait for
-                return flights.share(found.holder, lambda: self._elsewhere(request, found.holder))
-            return flights.share(request.name, lambda: self._load(request, None))
+            return self._joined(request, token, found)
         except Exception as error:
             if found is None or not found.tolerable(request.lifetime):
                 raise
             logger.warning("answered with a stale value: %s: %s", type(error).__name__, error)
             self._observer.stale()
             return found.value
+
+    def _joined(self, request: Request, token: bytes, found: Leased | None) -> Any:
+        """Waits for another's load until the request's time is up, then as long again for one by those whose time is
+        up too, so that a load that hangs is not begun by all at once. In the end it loads for itself."""
+        left, filling = request.until - monotonic(), None
+        if found is None:  # perhaps the lease was taken and its reply lost: so the load tries to fill
+            filling = token
+        elif found.holder != FAILED and left > 0:  # that marks no load to wait for
+            return self._flights.here().share(found.holder, lambda: self._elsewhere(request, found.holder), left)
+        left += self._lease_seconds if left <= 0 else 0
+        if left <= 0:
+            return self._load(request, filling)
+        return self._flights.here().share(request.name, lambda: self._load(request, filling), left)
 
     def _lead(self, request: Request, token: bytes) -> Any:
         return self._flights.here().lead(token, lambda: self._load(request, token))

@@ -34,7 +34,6 @@ class Flight:
         self.error: Exception | None = None
 
     def outcome(self) -> Any:
-        self.landed.wait()
         if self.error is not None:
             raise self.error
         return self.result
@@ -68,10 +67,16 @@ class Flights:
         """Does what was announced, and returns its result."""
         return self._do(token, self._found(token)[1], work)
 
-    def share(self, name: str | bytes, work: Callable[[], Any]) -> Any:
-        """Waits for it if somebody has announced it, else does it. GONE if somebody gave up on it."""
+    def share(self, name: str | bytes, work: Callable[[], Any], wait_seconds: float | None = None) -> Any:
+        """Waits for it if somebody has announced it, else does it. GONE if somebody gave up on it, or if it took
+        longer than `wait_seconds`: then nobody shall join it any more."""
         known, flight = self._found(name)
-        return flight.outcome() if known else self._do(name, flight, work)
+        if not known:
+            return self._do(name, flight, work)
+        if flight.landed.wait(wait_seconds):
+            return flight.outcome()
+        self._leave(name, flight)
+        return GONE
 
     def _found(self, name: str | bytes) -> tuple[bool, Flight]:
         with self._lock:
@@ -86,8 +91,11 @@ class Flights:
             flight.error = error
             raise
         finally:
-            with self._lock:
-                if self._open.get(name) is flight:
-                    del self._open[name]
+            self._leave(name, flight)
             flight.landed.set()
         return flight.result
+
+    def _leave(self, name: str | bytes, flight: Flight) -> None:
+        with self._lock:
+            if self._open.get(name) is flight:
+                del self._open[name]

@@ -63,11 +63,11 @@ class ReadThrough:
         return self._tiers.near.local.codec.decode_plain(answer.plain)
 
     def _shared(self, request: Request) -> Answer:
-        flights, near = self._flights.here(), self._tiers.near
+        flights, near, longest = self._flights.here(), self._tiers.near, self._tiers.lease_seconds
         try:
             while True:
-                name = near.load_of(request.key, request.tags)
-                answer = flights.share(name, partial(self._answered, request, name))
+                name = near.load_of(request.key, request.tags, longest)
+                answer = flights.share(name, partial(self._answered, request, name), longest)
                 if isinstance(answer, Answer):
                     return answer
         finally:

@@ -242,3 +242,34 @@ def test_three_hundred_calls_at_once_do_not_make_redis_look_away(redis_url: str)
 
     with asyncio_cache(redis_url) as (runner, cache):
         runner.run(scenario(cache))
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_a_load_in_this_process_that_hangs_is_waited_for_no_longer_than_a_lease(caches: Any, away: bool) -> None:
+    """The first load goes on only once somebody else has begun another."""
+    loads, go_on = [], Event()
+
+    def load() -> str:
+        loads.append("load")
+        if len(loads) > 1:
+            go_on.set()
+        return "value" if go_on.wait(10) else "nobody else has loaded"
+
+    cache = caches.cache("redis://127.0.0.1:1/0" if away else "", lease_seconds=0.1)
+    assert cache.together(2, "key", load) == ["value"] * 2
+    assert len(loads) == 2
+
+
+def test_whoever_waited_twice_loads_for_itself(caches: Any) -> None:
+    """Neither the first load goes on nor the one of those who gave up on it, before the third has begun one."""
+    loads, go_on = [], Event()
+
+    def load() -> str:
+        loads.append("load")
+        if len(loads) > 2:
+            go_on.set()
+        return "value" if go_on.wait(10) else "nobody else has loaded"
+
+    cache = caches.cache("redis://127.0.0.1:1/0", lease_seconds=0.1)
+    assert cache.together(3, "key", load) == ["value"] * 3
+    assert len(loads) == 3

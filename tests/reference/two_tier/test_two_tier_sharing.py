@@ -304,3 +304,20 @@ def test_a_forked_child_does_not_wait_for_its_parent_s_threads(redis_url: str) -
     with client:
         assert cache.get_with_cache("key", load) == "value"
     assert codes == [0]
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_a_load_in_this_process_that_hangs_is_waited_for_no_longer_than_a_lease(caches: Any, away: bool) -> None:
+    """The first load goes on only once somebody else has begun another; who comes later does not wait for it either."""
+    loads, go_on = [], threading.Event()
+
+    def load() -> str:
+        loads.append("load")
+        if len(loads) > 1:
+            go_on.set()
+        return "value" if go_on.wait(10) else "nobody else has loaded"
+
+    options = {"lease_seconds": 0.1, "ttl": 60}
+    cache, loader = caches.alone(**options) if away else caches.two_tier(**options), caches.loader(load)
+    assert caches.together([lambda: cache.get_with_cache("key", loader)] * 2) == ["value"] * 2
+    assert len(loads) == 2
