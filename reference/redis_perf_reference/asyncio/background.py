@@ -65,6 +65,16 @@ async def called(function: Callable[..., Any], *arguments: Any) -> Any:
     return await result if inspect.isawaitable(result) else result
 
 
+async def finished(work: Callable[[], Awaitable[T]]) -> T:
+    """Does it to the end, also if the caller is cancelled meanwhile; the caller is cancelled then."""
+    task = asyncio.ensure_future(work())
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
 async def landed(future: Future[T]) -> T:
     """Waits for what another caller has begun; whoever is cancelled meanwhile takes nobody along."""
     return await asyncio.shield(asyncio.wrap_future(future))

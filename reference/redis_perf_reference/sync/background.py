@@ -70,6 +70,11 @@ def called(function: Callable[..., Any], *arguments: Any) -> Any:
     return function(*arguments)
 
 
+def finished(work: Callable[[], T]) -> T:
+    """Does it: a thread is not cancelled."""
+    return work()
+
+
 def landed(future: Future[T]) -> T:
     """Waits for what another thread has begun."""
     return future.result()

@@ -28,10 +28,13 @@ from types import MethodType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
 from redis_perf_reference.cache_input import checked_ttl
+from redis_perf_reference.cache_outcome import Told
 from redis_perf_reference.call_keys import CallKeys
 from redis_perf_reference.call_template import CallTemplate
+from redis_perf_reference.leased import WithTtl
+from redis_perf_reference.outcomes import CacheUnavailable
 from redis_perf_reference.pattern import Pattern, escape
-from redis_perf_reference.sync.background import Function, check_function
+from redis_perf_reference.sync.background import Function, check_function, finished
 from redis_perf_reference.sync.cache_aside import CacheAside
 from redis_perf_reference.sync.two_tier_cache import TwoTierCache
 
@@ -81,13 +84,28 @@ class CachedFunction(Generic[P, T]):
         return self._keys.of(self._bound + args, kwargs)
 
     def refresh(self, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Calls the function anew, also if somebody else is calling it already, and keeps what it returns."""
-        self.invalidate(*args, **kwargs)
-        return self(*args, **kwargs)
+        """Calls the function anew, also if somebody else is calling it already, and keeps what it returns; not if the
+        old result is not known to be gone. If the function fails the old result is gone, and nothing is kept."""
+        if (self.invalidate(*args, **kwargs)).everywhere:
+            return self(*args, **kwargs)
+        loaded: Any = self._function(*(self._bound + args), **kwargs)
+        result: T = loaded.value if isinstance(loaded, WithTtl) else loaded
+        return result
 
-    def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> None:
-        """Forgets the result of this call."""
-        self._cache.delete(self.key(*args, **kwargs))
+    def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> Told:
+        """Forgets the result of this call. Where Redis is away that is logged, and told."""
+        told = self._deleted(self.key(*args, **kwargs))
+        if not told.everywhere:
+            logger.warning("a result of %s is not invalidated everywhere: %s", self._keys.name, told.skipped)
+        return told
+
+    def _deleted(self, key: str) -> Told:
+        if isinstance(self._cache, TwoTierCache):
+            return self._cache.delete(key)
+        try:
+            return Told(self._cache.delete(key))
+        except CacheUnavailable as error:
+            return Told(skipped=str(error))
 
     def _tags_of(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
         arguments = self._keys.arguments(args, kwargs)
@@ -146,7 +164,8 @@ class Caching:
 
         Patterns name arguments in braces, see CallTemplate; what is filled in matches only itself. One that ends in
         `:*` is one round trip however much it matches, one without wildcards deletes that key. If Redis is away that
-        is logged, and the function's result returned: it has done its work.
+        is logged, and the function's result returned: it has done its work. So what can be refused is refused before
+        the function is called, and a caller who is cancelled after it takes no invalidation along.
         """
         cache = self._cache
         if isinstance(cache, CacheAside):
@@ -162,14 +181,18 @@ class Caching:
             for template in templates:
                 Pattern(template.example())
 
-            @wraps(function)
-            def changing(*args: P.args, **kwargs: P.kwargs) -> T:
-                result = function(*args, **kwargs)
-                arguments = keys.arguments(args, kwargs)
-                for template in templates:
-                    told = cache.invalidate(template.filled(arguments, escape))
+            def invalidated(wanted: list[str]) -> None:
+                for pattern in wanted:
+                    told = cache.invalidate(pattern)
                     if not told.everywhere:
                         logger.warning("after %s not all is invalidated: %s", keys.name, told.skipped)
+
+            @wraps(function)
+            def changing(*args: P.args, **kwargs: P.kwargs) -> T:
+                arguments = keys.arguments(args, kwargs)
+                wanted = [Pattern(template.filled(arguments, escape)).text for template in templates]
+                result = function(*args, **kwargs)
+                finished(partial(invalidated, wanted))
                 return result
 
             return changing

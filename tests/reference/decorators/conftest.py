@@ -66,8 +66,8 @@ class Twin:
     def alone(self) -> Any:
         return self._two_tier.TwoTierCache()
 
-    def cache_aside(self) -> Any:
-        return self._aside.CacheAside(self.client())
+    def cache_aside(self, url: str = "") -> Any:
+        return self._aside.CacheAside(self.client(url))
 
     def caching(self, cache: Any = None) -> Any:
         return self._caching.Caching(self.cache() if cache is None else cache)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import pickle
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import pytest
 
 from redis_perf_reference import PatternRefused
-from redis_perf_reference.cache_input import InvalidTtl
+from redis_perf_reference.asyncio import Caching, RedisCache, RedisClient, TwoTierCache
+from redis_perf_reference.cache_input import InvalidKey, InvalidTtl
+from redis_perf_reference.cache_outcome import Told
 
 
 class Calls:
@@ -87,7 +90,7 @@ def test_invalidate_forgets_one_call_in_one_round_trip(twin: Any, calls: Calls) 
     for who in ("lua", "sol", "lua", "sol"):
         twin.finish(persona(who))
     twin.finish(persona.invalidate("lua"))
-    assert twin.spent(lambda: persona.invalidate(persona_id="lua")) == (None, 1)
+    assert twin.spent(lambda: persona.invalidate(persona_id="lua")) == (Told(0), 1)
     for who in ("lua", "sol"):
         twin.finish(persona(who))
     assert [who for who, _ in calls.seen] == ["lua", "sol", "lua"]
@@ -313,3 +316,44 @@ def test_a_decorated_function_can_be_decorated_again(twin: Any, calls: Calls) ->
     persona = caching.invalidate_cache("x:*")(caching.cached(ttl=60)(calls.function))
     assert twin.finish(persona("lua")) == "result"
     assert pickle.dumps(calls.result)
+
+
+@pytest.mark.parametrize("kind", ["cache", "cache_aside"])
+def test_refresh_and_invalidate_get_by_without_redis_and_say_so(
+    twin: Any, calls: Calls, redis_relay: Any, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    persona = twin.caching(getattr(twin, kind)(redis_relay.address)).cached(ttl=600)(calls.function)
+    assert twin.finish(persona("lua")) == "result"
+    redis_relay.mode, calls.result = "refuse", "changed"
+    told = twin.finish(persona.invalidate("lua"))
+    assert "Redis" in told.skipped
+    assert f"is not invalidated everywhere: {told.skipped}" in caplog.text
+    assert twin.finish(persona.refresh("lua")) == "changed"
+
+
+def test_what_cannot_be_invalidated_is_refused_before_the_function_does_its_work(twin: Any, calls: Calls) -> None:
+    caching = twin.caching()
+    for pattern, error in (("x:{persona_id!s}", InvalidKey), ("x:{persona_id.name}", AttributeError)):
+        with pytest.raises(error):
+            twin.finish(caching.invalidate_cache(pattern)(calls.function)("a\nb"))
+    assert calls.seen == []
+
+
+def test_a_caller_who_is_cancelled_after_the_work_is_done_takes_no_invalidation_along(redis_url: str) -> None:
+    async def scenario() -> None:
+        client = RedisClient(redis_url, timeout_seconds=5)
+        cache = TwoTierCache(RedisCache(client))
+        await cache.set_many({"a:1": 1, "b:1": 1}, 60)
+
+        @Caching(cache).invalidate_cache("a:*", "b:*")
+        async def change() -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.create_task(change())
+        assert [await cache.get("a:1"), await cache.get("b:1")] == [None, None]
+        await client.close()
+
+    asyncio.run(scenario())
