@@ -24,6 +24,7 @@ from typing import Any
 
 from redis_perf_reference.asyncio.background import OneEach
 from redis_perf_reference.asyncio.cache import connect_redis
+from redis_perf_reference.asyncio.client import RedisClient
 from redis_perf_reference.asyncio.flight import Flights
 from redis_perf_reference.asyncio.leases import Leases
 from redis_perf_reference.asyncio.pipeline import Pipeline, Processed, Steps
@@ -176,16 +177,19 @@ class ConnectedPipeline(OptimizedPipeline):
 
     def __init__(self, url: str | None = None, steps: Steps | None = None) -> None:
         """Without a URL there is no Redis, and everything is kept in this process."""
-        self._url, self._client = url, None if url is None else connect_redis(url)
+        self._url, self._client = url, None if url is None else RedisClient(url)
         shared = None if self._client is None else RedisCache(self._client, namespace="pipeline")
-        super().__init__(TwoTierCache(shared, self._client), steps)
+        self._listen = None if url is None else connect_redis(url)
+        super().__init__(TwoTierCache(shared, self._listen), steps)
 
     async def close(self) -> None:
         if _pipelines.here().get(self._url) is self:
             del _pipelines.here()[self._url]
         await self.cache.close()
         if self._client is not None:
-            await self._client.aclose()
+            await self._client.close()
+        if self._listen is not None:
+            await self._listen.aclose()
 
 
 _pipelines: OneEach[dict[str | None, ConnectedPipeline]] = OneEach(dict)

@@ -30,6 +30,7 @@ from redis_perf_reference.personas import COMMON_RESONANCE_KEYS, PERSONAS
 from redis_perf_reference.pipeline_stats import PipelineStats, Tally
 from redis_perf_reference.sync.background import OneEach
 from redis_perf_reference.sync.cache import connect_redis
+from redis_perf_reference.sync.client import RedisClient
 from redis_perf_reference.sync.flight import Flights
 from redis_perf_reference.sync.leases import Leases
 from redis_perf_reference.sync.pipeline import Pipeline, Processed, Steps
@@ -177,9 +178,10 @@ class ConnectedPipeline(OptimizedPipeline):
 
     def __init__(self, url: str | None = None, steps: Steps | None = None) -> None:
         """Without a URL there is no Redis, and everything is kept in this process."""
-        self._url, self._client = url, None if url is None else connect_redis(url)
+        self._url, self._client = url, None if url is None else RedisClient(url)
         shared = None if self._client is None else RedisCache(self._client, namespace="pipeline")
-        super().__init__(TwoTierCache(shared, self._client), steps)
+        self._listen = None if url is None else connect_redis(url)
+        super().__init__(TwoTierCache(shared, self._listen), steps)
 
     def close(self) -> None:
         if _pipelines.here().get(self._url) is self:
@@ -187,6 +189,8 @@ class ConnectedPipeline(OptimizedPipeline):
         self.cache.close()
         if self._client is not None:
             self._client.close()
+        if self._listen is not None:
+            self._listen.close()
 
 
 _pipelines: OneEach[dict[str | None, ConnectedPipeline]] = OneEach(dict)

@@ -264,3 +264,15 @@ def test_the_naive_pipeline_costs_and_fails_as_it_is_said_to(twin: Any) -> None:
     assert naive.process(long + "1", CALM) == naive.process(long + "2", CALM)
     stats = naive.get_cache_stats()
     assert (stats["hit_rate"], stats["cache_hits"] > stats["total_requests"]) == ("175.0%", True)
+
+
+def test_a_redis_that_hangs_costs_the_connected_pipeline_one_timeout(
+    twin: Any, redis_relay: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    pipeline = twin.finish(twin.optimized.get_optimized_pipeline(redis_relay.address))
+    twin.finish(pipeline.process("Hello", CALM))
+    redis_relay.mode = "hang"
+    for number in range(3):
+        assert twin.finish(pipeline.process(f"Hello {number}", CALM)).cached is False
+    assert caplog.text.count("Redis did not answer") == 1
+    twin.finish(pipeline.close())
