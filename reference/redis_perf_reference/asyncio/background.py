@@ -43,7 +43,10 @@ def check_function(function: Callable[..., Any]) -> None:
 
 
 class OneEach(Generic[T]):
-    """One value for each event loop: connections and futures belong to the loop they were made in."""
+    """One value for each event loop: connections and futures belong to the loop they were made in.
+
+    Values know their loop, so none would ever go by itself: those of closed loops go when the next value is made.
+    """
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
@@ -55,6 +58,8 @@ class OneEach(Generic[T]):
         value = self._values.get(loop)
         if value is None:
             with self._lock:
+                for closed in [known for known in self._values if known.is_closed()]:
+                    del self._values[closed]
                 value = self._values[loop] = self._make()
         return value
 

@@ -3,17 +3,20 @@
 
 A cache wants no retries, no metrics, no decoding and no pool with a lock, all of which take their time at each call. A
 connection is looked at before it is used again, so one that the server closed meanwhile costs no failure. One that
-failed is not used again.
+failed is not used again. After a rush at most 64 are kept for later, the others are closed.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from redis_perf_reference.sync.exchange import Exchange
+
+MOST_IDLE = 64
 
 
 class Connections:
@@ -29,18 +32,25 @@ class Connections:
         try:
             reply = self._exchange(connection, args)
         except ResponseError:
-            self._idle.append(connection)
+            self._keep(connection)
             raise
         except BaseException:
             connection.disconnect()
             raise
-        self._idle.append(connection)
+        self._keep(connection)
         return reply
 
     def close(self) -> None:
         """Those in use stay open; later calls connect anew."""
         while self._idle:
             self._idle.pop().disconnect()
+
+    def _keep(self, connection: Any) -> None:
+        if len(self._idle) < MOST_IDLE:
+            self._idle.append(connection)
+            return
+        with suppress(RedisError, OSError):
+            connection.disconnect()
 
     def _take(self) -> Any:
         try:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from contextlib import suppress
+from functools import partial
 from typing import Any
+from weakref import ref
 
 import pytest
 from redis.exceptions import RedisError
@@ -120,3 +123,36 @@ def test_a_forked_child_has_connections_of_its_own(redis_url: str) -> None:
     assert os.waitpid(child, 0)[1] == 0
     assert client.ask("CLIENT", "ID") == number
     client.close()
+
+
+def test_after_a_rush_64_connections_are_kept(caches: Any, client: Client) -> None:
+    def let_go() -> None:
+        while caches.redis.info("clients")["blocked_clients"] < 70:
+            pass
+        caches.redis.rpush("list", *range(70))
+
+    before = caches.redis.info("clients")["connected_clients"]
+    calls: list[Any] = [partial(client.client.ask, "BLPOP", "list", 0)] * 70
+    replies = caches.together([*calls, caches.loader(let_go)])[:-1]
+    assert sorted(replies) == sorted([b"list", b"%d" % number] for number in range(70))
+    assert len(client.here()._idle) == 64
+    caches.until(lambda: caches.redis.info("clients")["connected_clients"] == before + 63)
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_event_loops_that_ended_without_close_leave_no_connections(redis_url: str) -> None:
+    client, loops = AsyncRedisClient(redis_url, timeout_seconds=5), []
+
+    async def ask() -> None:
+        loops.append(ref(asyncio.get_running_loop()))
+        await client.ask("PING")
+
+    async def last() -> None:
+        await ask()
+        await client.close()
+
+    for _ in range(4):
+        asyncio.run(ask())
+    asyncio.run(last())
+    gc.collect()
+    assert [loop() for loop in loops[:4]] == [None] * 4
