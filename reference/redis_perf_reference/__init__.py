@@ -18,6 +18,7 @@ from redis_perf_reference.observer import Observer
 from redis_perf_reference.outcomes import CacheUnavailable, Flushed, NotAutocommit, NotFlushed, Pushed, TurnConflict
 from redis_perf_reference.pattern import PatternRefused, escape
 from redis_perf_reference.sync import (
+    BatchCacheAside,
     BitbucketAPI,
     BitbucketCache,
     CacheAside,
@@ -45,6 +46,7 @@ from redis_perf_reference.vectors import InvalidVectors, NotFinite, WrongDimensi
 
 __all__ = [
     "AnswerRejected",
+    "BatchCacheAside",
     "BitbucketAPI",
     "BitbucketCache",
     "BitbucketError",

@@ -1,5 +1,6 @@
 """The patterns for one kind of client; `redis_perf_reference` tells which. Values are shared by both kinds."""
 
+from redis_perf_reference.asyncio.batch_cache_aside import BatchCacheAside
 from redis_perf_reference.asyncio.bitbucket_api import BitbucketAPI
 from redis_perf_reference.asyncio.bitbucket_cache import BitbucketCache
 from redis_perf_reference.asyncio.cache import Commands, connect_redis
@@ -17,6 +18,7 @@ from redis_perf_reference.asyncio.two_tier_cache import TwoTierCache
 from redis_perf_reference.asyncio.working_memory import WorkingMemory
 
 __all__ = [
+    "BatchCacheAside",
     "BitbucketAPI",
     "BitbucketCache",
     "CacheAside",

@@ -1,6 +1,7 @@
 # Generated from ../asyncio/__init__.py by tools/sync_twins.py: change that file, then run the tool.
 """The patterns for one kind of client; `redis_perf_reference` tells which. Values are shared by both kinds."""
 
+from redis_perf_reference.sync.batch_cache_aside import BatchCacheAside
 from redis_perf_reference.sync.bitbucket_api import BitbucketAPI
 from redis_perf_reference.sync.bitbucket_cache import BitbucketCache
 from redis_perf_reference.sync.cache import Commands, connect_redis
@@ -18,6 +19,7 @@ from redis_perf_reference.sync.two_tier_cache import TwoTierCache
 from redis_perf_reference.sync.working_memory import WorkingMemory
 
 __all__ = [
+    "BatchCacheAside",
     "BitbucketAPI",
     "BitbucketCache",
     "CacheAside",

@@ -4,7 +4,7 @@
 Whatever keeps Redis from answering becomes CacheUnavailable, with the reason in words. Replies come as bytes, whether
 the client decodes responses or not: one undecodable entry must not spoil a whole list.
 Build the client with short timeouts and no retries (`connect_redis` does): redis-py 8 retries ten times by default,
-so a Redis that hangs would hold each call for a minute. For valkey-py, change the imports below.
+so a Redis that hangs would hold each call for a minute. For valkey-py, change the imports as reference/README.md says.
 """
 
 from __future__ import annotations
