@@ -107,10 +107,12 @@ class Background:
     def __init__(self) -> None:
         self._running: set[asyncio.Task[None]] = set()
 
-    def start(self, work: Callable[[], Awaitable[Any]]) -> None:
+    def start(self, work: Callable[[], Awaitable[Any]]) -> bool:
+        """Whether it will be done: always, as tasks take little. (Threads in the twin are bounded.)"""
         task = asyncio.get_running_loop().create_task(_logged(work))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        return True
 
     def start_unless_running(self, work: Callable[[], Awaitable[Any]]) -> None:
         """A task whose loop has stopped does not count as running."""

@@ -29,6 +29,7 @@ KeyedRenewer: TypeAlias = Callable[[str, Any], T]
 
 logger = logging.getLogger("redis_perf_reference")
 sleep = time.sleep
+MOST_THREADS = 8
 
 
 def check_function(function: Callable[..., Any]) -> None:
@@ -93,15 +94,26 @@ class Waiter:
 
 
 class Background:
-    """Runs work that no caller waits for, in daemon threads; what it raises is logged."""
+    """Runs work that no caller waits for, in at most 8 daemon threads; what it raises is logged."""
 
     def __init__(self) -> None:
         self._last: threading.Thread | None = None
+        self._free = OneEach(lambda: threading.Semaphore(MOST_THREADS))
 
-    def start(self, work: Callable[[], Any]) -> None:
-        thread = threading.Thread(target=_logged, args=(work,), daemon=True)
-        thread.start()
+    def start(self, work: Callable[[], Any]) -> bool:
+        """False if it is not done: all threads are busy, or there can be no more."""
+        free = self._free.here()
+        if not free.acquire(blocking=False):
+            return False
+        thread = threading.Thread(target=_logged, args=(work, free), daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            free.release()
+            logger.warning("in the background: %s", error)
+            return False
         self._last = thread
+        return True
 
     def start_unless_running(self, work: Callable[[], Any]) -> None:
         """A thread that a fork left behind does not count as running. Two callers at once may start two."""
@@ -116,8 +128,10 @@ def gathered(calls: list[Callable[[], Any]], at_once: int) -> list[Any]:
     return [future.exception() or future.result() for future in futures]
 
 
-def _logged(work: Callable[[], Any]) -> None:
+def _logged(work: Callable[[], Any], free: threading.Semaphore) -> None:
     try:
         work()
     except Exception as error:
         logger.warning("in the background: %s: %s", type(error).__name__, error)
+    finally:
+        free.release()

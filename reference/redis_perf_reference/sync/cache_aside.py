@@ -53,7 +53,7 @@ class CacheAside:
     a value is still answered at once while it is loaded in the background; for `stale_if_error` seconds it is answered
     if loading fails, and nobody tries again for `retry_after_error` seconds. With `early_refresh` above 0 a value is
     loaded in the background shortly before its time, the earlier the longer that takes (1 is a good choice); who loads
-    in the background is a task, or a thread in the sync twin.
+    in the background is a task, or one of at most 8 threads in the sync twin.
     """
 
     def __init__(
@@ -157,7 +157,7 @@ class CacheAside:
             if found is not None and found.usable(request.lifetime):
                 (self._observer.hit if found.left_ms > 0 else self._observer.stale)()
                 if found.holder == token:
-                    self._background.start(partial(self._lead, request._replace(fills=None), token))
+                    self._refresh(request._replace(fills=None), token)
                 return found.value
             if not waited:
                 self._observer.miss()
@@ -165,6 +165,12 @@ class CacheAside:
             if value is not GONE:
                 return value
             waited = True
+
+    def _refresh(self, request: Request, token: bytes) -> None:
+        """Loads in the background; where that has no room, nobody does for `retry_after_error` seconds."""
+        if not self._background.start(partial(self._lead, request, token)):
+            self._flights.here().withdraw(token)
+            self._give_back(request.name, token)
 
     def _read(self, request: Request) -> tuple[bytes, Leased | None]:
         """Looks, and takes the lease if a load is due. Others in this process find the token before Redis has it."""

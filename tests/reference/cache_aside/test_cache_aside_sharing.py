@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
+from threading import enumerate as enumerate_threads
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -273,3 +275,53 @@ def test_whoever_waited_twice_loads_for_itself(caches: Any) -> None:
     cache = caches.cache("redis://127.0.0.1:1/0", lease_seconds=0.1)
     assert cache.together(3, "key", load) == ["value"] * 3
     assert len(loads) == 3
+
+
+@contextmanager
+def due_cache(url: str, keys: list[str]) -> Iterator[SyncCacheAside]:
+    """What it holds is old, and due."""
+    client = SyncRedisClient(url, timeout_seconds=5)
+    cache = SyncCacheAside(client, jitter=0, ttl=0.001, stale_while_revalidate=60, retry_after_error=0.001)
+    for key in keys:
+        cache.set(key, "old")
+    while any(cache.get(key) for key in keys):
+        pass
+    yield cache
+    client.close()
+
+
+def loaded_soon(cache: SyncCacheAside, key: str) -> bool:
+    """Whether somebody may load it anew, who was refused before."""
+    until = monotonic() + 20
+    while monotonic() < until:
+        if cache.get_with_cache(key, lambda: "new", 60) == "new":
+            return True
+    return False
+
+
+def test_at_most_eight_threads_load_in_the_background_and_the_rest_is_loaded_later(redis_url: str) -> None:
+    keys, go_on, before = [f"key {number}" for number in range(20)], Event(), set(enumerate_threads())
+
+    def load() -> str:
+        go_on.wait(20)
+        return "new"
+
+    with due_cache(redis_url, keys) as cache:
+        assert [cache.get_with_cache(key, load, 60) for key in keys] == ["old"] * 20
+        assert len(set(enumerate_threads()) - before) == 8
+        assert cache.get_with_cache(keys[-1], load) == "old"
+        go_on.set()
+        assert all(loaded_soon(cache, key) for key in keys)
+
+
+def test_where_no_thread_can_start_a_stale_value_is_answered_and_loaded_later(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(thread: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with due_cache(redis_url, ["key"]) as cache:
+        with monkeypatch.context() as patched:
+            patched.setattr(Thread, "start", start)
+            assert [cache.get_with_cache("key", lambda: "new", 60) for _ in range(20)] == ["old"] * 20
+        assert loaded_soon(cache, "key")
