@@ -17,7 +17,14 @@ class BackgroundTask:
         self._task: asyncio.Task[None] | None = None
         self.ending = False
 
+    @property
+    def running(self) -> bool:
+        return self._task is not None and not self._task.done() and not self._task.get_loop().is_closed()
+
     async def start(self) -> None:
+        if self.running:
+            return
+        self.ending = False
         self._task = asyncio.create_task(self._work(), name=self._name)
 
     async def pause(self, seconds: float) -> None:
@@ -45,7 +52,15 @@ class BackgroundThread:
     def ending(self) -> bool:
         return self._ending.is_set()
 
+    @property
+    def running(self) -> bool:
+        """Never in a forked child, which has none of its parent's threads."""
+        return self._thread is not None and self._thread.is_alive()
+
     def start(self) -> None:
+        if self.running:
+            return
+        self._ending = threading.Event()
         self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
         self._thread.start()
 
@@ -54,8 +69,8 @@ class BackgroundThread:
 
     def stop(self, wake: Callable[[], None]) -> None:
         """`wake` makes work that waits look at `ending`."""
-        self._ending.set()
-        if self._thread is not None:
+        if self._thread is not None and self._thread.is_alive():
+            self._ending.set()
             wake()
             self._thread.join()
-            self._thread = None
+        self._thread = None

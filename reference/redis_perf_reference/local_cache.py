@@ -19,6 +19,7 @@ from typing import Any
 from redis_perf_reference.cache_input import checked_key, checked_tags, checked_ttl
 from redis_perf_reference.cache_stats import LocalStats
 from redis_perf_reference.codec import Codec
+from redis_perf_reference.forks import tell_of_forks
 from redis_perf_reference.frozen import frozen_bytes
 from redis_perf_reference.lru import Entry, Lru, new_lru
 from redis_perf_reference.pattern import Pattern
@@ -50,6 +51,14 @@ class LocalCache:
         self._deadlines: list[tuple[float, str]] = []
         self._used_bytes = 0
         self._hits = self._misses = self._evicted = self._expired = self._too_large = 0
+        tell_of_forks(self)
+
+    def forked(self) -> None:
+        """In a forked child. Where another thread was in the middle of a change, the child begins empty."""
+        whole, self._lock = self._lock.acquire(blocking=False), threading.RLock()
+        if not whole:
+            self._entries = new_lru()
+            self._find, self._deadlines, self._used_bytes = self._entries.get, [], 0
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value, or `default`; to tell a stored None from nothing, pass a default of your own."""

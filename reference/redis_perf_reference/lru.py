@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import Any, Protocol
 
+from redis_perf_reference.forks import tell_of_forks
+
 Entry = tuple[Any, ...]
 
 
@@ -32,8 +34,12 @@ class PlainLru:
 
     def __init__(self) -> None:
         self._entries: OrderedDict[str, Entry] = OrderedDict()
-        self._lock = threading.Lock()
         self.peek: Callable[..., Entry | None] = self._entries.get
+        self.forked()
+        tell_of_forks(self)
+
+    def forked(self) -> None:
+        self._lock = threading.Lock()
 
     def get(self, key: str, default: None = None) -> Entry | None:
         with self._lock:

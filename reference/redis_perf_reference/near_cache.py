@@ -32,12 +32,20 @@ class Waiting(Protocol):
 class NearCache:
     def __init__(self, local: LocalCache) -> None:
         self.local = local
+        self._numbers = count()
+        self.invalidations = 0
+        self._begin()
+
+    def _begin(self) -> None:
         self._lock = threading.Lock()
         self._under_way: dict[str, object] = {}
         self._loads: dict[str, tuple[str, tuple[str, ...], float]] = {}
         self._waiting: WeakSet[Waiting] = WeakSet()
-        self._numbers = count()
-        self.invalidations = 0
+
+    def forked(self) -> None:
+        """In a forked child, where nobody goes on with what was under way."""
+        self.local.forked()
+        self._begin()
 
     def reading(self, keys: Iterable[str]) -> Passage:
         return Passage(self, keys)

@@ -30,6 +30,7 @@ from redis_perf_reference.cache_message import Kind, Message
 from redis_perf_reference.cache_record import Found, Looked, found_in, value_in
 from redis_perf_reference.cache_stats import RedisStats
 from redis_perf_reference.codec import Codec, Undecodable, UnknownFormat
+from redis_perf_reference.forks import tell_of_forks
 from redis_perf_reference.outcomes import CacheUnavailable
 from redis_perf_reference.pattern import Pattern
 
@@ -55,12 +56,16 @@ class RedisCache:
             raise ValueError(f"{scan_count=}: must be above 0")
         self.codec = codec or Codec()
         self.keys = CacheKeys(namespace)
-        self.origin = token_hex(8)
         self.available = True
         self._cache = redis if isinstance(redis, RedisClient) else Cache(redis, breaker or ConsecutiveFailures())
         self._scan_count = scan_count
-        self._numbers = count()
         self._hits = self._misses = self._errors = self._undecodable = 0
+        self.forked()
+        tell_of_forks(self)
+
+    def forked(self) -> None:
+        """A forked child is somebody else: its parent hears it, and no stamp is used by both."""
+        self.origin, self._numbers = token_hex(8), count()
 
     async def get(self, key: str, default: Any = None) -> Any:
         """The value, or `default`; to tell a stored None from nothing, pass a default of your own."""

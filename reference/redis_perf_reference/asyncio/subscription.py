@@ -43,13 +43,19 @@ class Subscription:
         self._background = BackgroundTask(self._listen, f"subscription to {channel}")
 
     async def start(self) -> None:
-        """Subscribes, or, if Redis is away, goes on trying."""
-        await self._subscribe()
-        await self._background.start()
+        """Subscribes, or, if Redis is away, goes on trying. Nothing if it was started and not closed."""
+        if not self._background.running:
+            await self._subscribe()
+            await self._background.start()
 
     async def close(self) -> None:
         await self._background.stop(self._wake)
         await self._drop()
+
+    def forked(self) -> None:
+        """In a forked child: the connection is the parent's, and nothing is sent on it."""
+        self._lost()
+        self._connection = None
 
     async def _subscribe(self) -> None:
         try:
@@ -65,16 +71,23 @@ class Subscription:
             self._asked, self.live = False, True
 
     async def _listen(self) -> None:
-        while not self._background.ending:
-            if not self.live:
+        try:
+            while not self._background.ending:
+                await self._go_on()
+        finally:
+            self._lost()
+
+    async def _go_on(self) -> None:
+        """Whatever goes wrong, also in what is done with the news, ends the connection and not the listening."""
+        try:
+            if self.live:
+                await self._next()
+            else:
                 await self._background.pause(self._retry_seconds)
                 await self._subscribe()
-                continue
-            try:
-                await self._next()
-            except (RedisError, OSError) as error:
-                logger.warning("subscription to %s lost: %s: %s", self._channel, type(error).__name__, error)
-                await self._drop()
+        except Exception as error:
+            logger.warning("subscription to %s lost: %s: %s", self._channel, type(error).__name__, error)
+            await self._drop()
 
     async def _next(self) -> None:
         said = await self._exchange.heard(self._connection, self._heartbeat_seconds)
@@ -92,10 +105,13 @@ class Subscription:
         with suppress(RedisError, OSError, AttributeError):  # without a connection there is nobody to wake
             await self._connection.send_command("UNSUBSCRIBE")
 
-    async def _drop(self) -> None:
+    def _lost(self) -> None:
         was_live, self.live = self.live, False
         if was_live:
             self._missed()
+
+    async def _drop(self) -> None:
+        self._lost()
         if self._connection is not None:
             with suppress(RedisError, OSError):
                 await self._connection.disconnect()

@@ -36,6 +36,7 @@ from redis_perf_reference.cache_input import checked_key, checked_tags, checked_
 from redis_perf_reference.cache_message import Kind, Message, decoded_message
 from redis_perf_reference.cache_outcome import Told
 from redis_perf_reference.cache_stats import TwoTierStats
+from redis_perf_reference.forks import tell_of_forks
 from redis_perf_reference.leased import Lifetime
 from redis_perf_reference.local_cache import LocalCache
 from redis_perf_reference.near_cache import NearCache
@@ -95,6 +96,13 @@ class TwoTierCache:
                 missed=self._missed,
                 heartbeat_seconds=heartbeat_seconds,
             )
+        tell_of_forks(self)
+
+    def forked(self) -> None:
+        """A forked child hears nobody until it calls `start` itself: what was kept is forgotten."""
+        self._near.forked()
+        if self._subscription is not None:
+            self._subscription.forked()
 
     async def start(self) -> None:
         if self._subscription is not None:
@@ -273,11 +281,15 @@ class TwoTierCache:
         return min(ttl, self._local_ttl, self._unheard_ttl)
 
     def _hear(self, raw: bytes) -> None:
+        """What is no message of ours, or names what no cache takes, may stand for any change."""
         message = decoded_message(raw)
         if message is None:
             self._missed()
         elif self._shared is None or message.origin != self._shared.origin:
-            self._near.heard(message)
+            try:
+                self._near.heard(message)
+            except ValueError:
+                self._missed()
 
     def _missed(self) -> None:
         self._near.heard(Message("", "all"))

@@ -44,13 +44,19 @@ class Subscription:
         self._background = BackgroundThread(self._listen, f"subscription to {channel}")
 
     def start(self) -> None:
-        """Subscribes, or, if Redis is away, goes on trying."""
-        self._subscribe()
-        self._background.start()
+        """Subscribes, or, if Redis is away, goes on trying. Nothing if it was started and not closed."""
+        if not self._background.running:
+            self._subscribe()
+            self._background.start()
 
     def close(self) -> None:
         self._background.stop(self._wake)
         self._drop()
+
+    def forked(self) -> None:
+        """In a forked child: the connection is the parent's, and nothing is sent on it."""
+        self._lost()
+        self._connection = None
 
     def _subscribe(self) -> None:
         try:
@@ -66,16 +72,23 @@ class Subscription:
             self._asked, self.live = False, True
 
     def _listen(self) -> None:
-        while not self._background.ending:
-            if not self.live:
+        try:
+            while not self._background.ending:
+                self._go_on()
+        finally:
+            self._lost()
+
+    def _go_on(self) -> None:
+        """Whatever goes wrong, also in what is done with the news, ends the connection and not the listening."""
+        try:
+            if self.live:
+                self._next()
+            else:
                 self._background.pause(self._retry_seconds)
                 self._subscribe()
-                continue
-            try:
-                self._next()
-            except (RedisError, OSError) as error:
-                logger.warning("subscription to %s lost: %s: %s", self._channel, type(error).__name__, error)
-                self._drop()
+        except Exception as error:
+            logger.warning("subscription to %s lost: %s: %s", self._channel, type(error).__name__, error)
+            self._drop()
 
     def _next(self) -> None:
         said = self._exchange.heard(self._connection, self._heartbeat_seconds)
@@ -93,10 +106,13 @@ class Subscription:
         with suppress(RedisError, OSError, AttributeError):  # without a connection there is nobody to wake
             self._connection.send_command("UNSUBSCRIBE")
 
-    def _drop(self) -> None:
+    def _lost(self) -> None:
         was_live, self.live = self.live, False
         if was_live:
             self._missed()
+
+    def _drop(self) -> None:
+        self._lost()
         if self._connection is not None:
             with suppress(RedisError, OSError):
                 self._connection.disconnect()

@@ -1,0 +1,72 @@
+"""The subscription: what it hears that it cannot know, and being closed, started again, or in a forked child."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+CHANNEL = "{cache}:told"
+
+
+def subscribers(caches: Any) -> int:
+    return int(caches.redis.pubsub_numsub(CHANNEL)[0][1])
+
+
+def check_it_hears(caches: Any, cache: Any, value: str) -> None:
+    """That a deletion elsewhere reaches it."""
+    caches.eventually(lambda: cache.get_stats().listening)
+    caches.shared().set("heard", value, ttl=60)
+    caches.held(cache, "heard", value)
+    caches.shared().delete("heard")
+    caches.eventually(lambda: cache.local.ttl("heard") is None)
+
+
+@pytest.mark.parametrize(
+    "odd", [b"", b"\xff", b"x\ntags\n", b"x\npattern\n[", b"x\npattern\n*", b"x\nkeys", b"x\nnews\nkey"]
+)
+def test_what_is_no_message_of_ours_forgets_everything_and_deafens_nobody(caches: Any, odd: bytes) -> None:
+    cache = caches.two_tier()
+    cache.set("a", 1, ttl=60)
+    assert caches.redis.publish(CHANNEL, odd) == 1
+    if odd != b"x\nkeys":  # of no key
+        caches.eventually(lambda: cache.local.ttl("a") is None)
+    check_it_hears(caches, cache, "value")
+
+
+def test_what_breaks_the_listener_s_work_costs_the_connection_and_not_the_listening(
+    caches: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = caches.two_tier()
+    cache.set("a", 1, ttl=60)
+
+    def broken(message: Any) -> None:
+        monkeypatch.undo()
+        raise LookupError("a bug")
+
+    monkeypatch.setattr(cache.target._near, "heard", broken)
+    caches.redis.publish(CHANNEL, b"x\nkeys\nother")
+    caches.eventually(lambda: cache.local.ttl("a") is None)
+    check_it_hears(caches, cache, "value")
+    assert subscribers(caches) == 1
+
+
+def test_a_closed_cache_that_is_started_again_hears(caches: Any) -> None:
+    cache = caches.two_tier()
+    for number in range(2):
+        cache.close()
+        assert not cache.get_stats().listening
+        cache.start()
+        check_it_hears(caches, cache, str(number))
+    assert subscribers(caches) == 1
+
+
+def test_a_second_start_makes_no_second_reader(caches: Any) -> None:
+    cache = caches.two_tier()
+    before = threading.active_count()
+    cache.start()
+    assert (subscribers(caches), threading.active_count()) == (1, before)
+    check_it_hears(caches, cache, "value")
+    cache.close()
+    caches.eventually(lambda: subscribers(caches) == 0)
