@@ -77,10 +77,10 @@ class NearCache:
                 for key in message.names:
                     self._under_way.pop(key, None)
                 return 0
+            self.invalidations += 1
             if message.kind == "keys":
                 return sum(self._forget(key) for key in message.names)
             self._under_way.clear()  # which of them it concerns would take as long to find out as to read them again
-            self.invalidations += 1
             concerns = _concerns(message)
             self._loads = {key: load for key, load in self._loads.items() if not concerns(key, load[1])}
             if message.kind == "pattern":
@@ -133,6 +133,7 @@ class Passage:
 
     def __exit__(self, *_: object) -> None:
         with self._near._lock:
+            self._near.invalidations += self._writes
             for key in self._left:
                 if self._writes:
                     self._near._forget(key)

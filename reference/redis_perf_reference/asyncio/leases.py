@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, Self
 
 from redis_perf_reference.asyncio.background import Background, Waiter, sleep
 from redis_perf_reference.asyncio.redis_cache import RedisCache
+from redis_perf_reference.cache_input import InvalidKey, checked_ttl
 from redis_perf_reference.cache_message import Message
 from redis_perf_reference.cache_record import Looked
 from redis_perf_reference.near_cache import NearCache
@@ -102,9 +103,11 @@ class Leases:
     def fill(self, key: str, value: object, ttl: float) -> Any:
         """Has the value kept for `ttl` seconds from the end of the block, and returns it as the cache will.
 
-        Raises Unencodable.
+        Raises InvalidKey for a key that was not asked for, InvalidTtl and Unencodable; nothing is kept then.
         """
-        codec = self._tiers.near.local.codec
+        if not self.asked(key):
+            raise InvalidKey(f"key is {key!r}, must be one of those that these leases are for")
+        ttl, codec = checked_ttl(ttl), self._tiers.near.local.codec
         plain = codec.encode_plain(value)
         self._filled[key], self.plains[key] = (plain, max(1, round(ttl * 1000))), plain
         self.found[key] = codec.decode_plain(plain)

@@ -11,7 +11,8 @@
 
 Invalidating makes values count no more, and leaves their memory to expire; `delete_pattern` and `sweep` free it and
 say how many they removed. Nothing but this cache's own keys is ever touched. A server that does not know a script yet
-costs one more, once. Values that cannot be read are misses; damaged ones are removed.
+costs one more, once. Values that cannot be read are misses; damaged ones are removed, and
+where they are to be loaded, those of another format too: its codec will load anew in turn.
 """
 
 from __future__ import annotations
@@ -207,7 +208,7 @@ class RedisCache:
         return RedisStats(self.available, self._hits, self._misses, self._errors, self._undecodable)
 
     def _looked(self, keys: Iterable[str], reply: list[Any]) -> tuple[Looked, list[str]]:
-        """What `cache_lease` replied, and which keys hold what nobody can read."""
+        """What `cache_lease` replied, and which keys hold what cannot be read here."""
         looked, damaged = Looked({}, {}), []
         for key, record, left_ms, holder in zip(keys, reply[::3], reply[1::3], reply[2::3], strict=True):
             try:
@@ -215,8 +216,6 @@ class RedisCache:
                     looked.holders[key] = holder
                 else:
                     looked.found[key] = found_in(record, left_ms, self.codec)
-            except UnknownFormat:
-                self._undecodable += 1
             except Undecodable:
                 self._undecodable += 1
                 damaged.append(key)

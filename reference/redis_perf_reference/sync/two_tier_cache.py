@@ -178,7 +178,7 @@ class TwoTierCache:
 
     @property
     def invalidations(self) -> int:
-        """Grows with each invalidation of many keys that this process makes or hears of."""
+        """Grows with each write, deletion and invalidation that this process makes or hears of; not with fills."""
         return self._near.invalidations
 
     def set(self, key: str, value: object, ttl: float, tags: Iterable[str] = ()) -> Told:

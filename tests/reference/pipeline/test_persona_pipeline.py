@@ -10,6 +10,7 @@ import pytest
 import redis_perf
 from redis_perf_reference import InvalidTtl, PatternRefused
 from redis_perf_reference.naive.persona_pipeline import NaivePipeline
+from redis_perf_reference.persona_request import PersonaRequest
 from redis_perf_reference.personas import COMMON_RESONANCE_KEYS, PERSONAS
 
 CALM = "calm-medium-learning"
@@ -137,14 +138,17 @@ def test_trap_17_what_is_invalidated_meanwhile_is_not_kept(twin: Any, steps: Any
     assert twin.finish(here.process("Hello", CALM)).cached is True
 
 
+@pytest.mark.parametrize("pattern", ["persona:*", "one response", "one routing"])
 def test_trap_17_who_asks_after_an_invalidation_is_not_answered_with_what_was_begun_before(
-    twin: Any, steps: Any
+    twin: Any, steps: Any, pattern: str
 ) -> None:
+    request = PersonaRequest("Hello", CALM)
+    pattern = {"one response": request.response("lua"), "one routing": request.routing}.get(pattern, pattern)
     pipeline, answers = twin.pipeline(steps, cache=twin.cache(lease_seconds=0.05)), []
 
     def meanwhile() -> None:
         steps.meanwhile, steps.respond = lambda: None, lambda prompt, user_input: "new"
-        twin.finish(pipeline.invalidate_cache_pattern("persona:*"))
+        twin.finish(pipeline.invalidate_cache_pattern(pattern))
         answers.append(twin.finish(pipeline.process("Hello", CALM)).response)
 
     steps.meanwhile, steps.respond = meanwhile, lambda prompt, user_input: "old"

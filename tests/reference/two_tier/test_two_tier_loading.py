@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import redis_perf
-from redis_perf_reference import InvalidKey, InvalidTtl, Unencodable
+from redis_perf_reference import Codec, InvalidKey, InvalidTtl, Unencodable
 from redis_perf_reference.resources import script
 from redis_perf_reference.sync.cache import connect_redis
 from redis_perf_reference.sync.redis_cache import RedisCache
@@ -192,7 +192,7 @@ def test_trap_18_what_is_loaded_together_does_not_expire_together(caches: Any, l
     assert max(lives) - min(lives) > 1000
 
 
-@pytest.mark.parametrize("damage", [b"\x01{", b"\x7f{}"], ids=["damaged", "a newer release's"])
+@pytest.mark.parametrize("damage", [b"\x01{", b"\x7f{}"], ids=["damaged", "another format's"])
 def test_trap_19_what_cannot_be_read_is_loaded(caches: Any, load: Any, source: Any, damage: bytes) -> None:
     here, there = caches.two_tier(), caches.two_tier()
     load(there)
@@ -202,7 +202,16 @@ def test_trap_19_what_cannot_be_read_is_loaded(caches: Any, load: Any, source: A
     assert load(here) == "again"
     assert 0 < here.local.ttl("a:b") <= 1  # nobody may fill it: it is kept shortly
     assert here.get_stats().l2.undecodable == 1
-    assert caches.redis.exists("{cache}:v:a:b") == int(damage == b"\x7f{}")
+    assert caches.redis.exists("{cache}:v:a:b") == 0
+    assert load(caches.two_tier()) == "again"
+    assert caches.redis.get("{cache}:v:a:b").endswith(b'\n\x01"again"')
+
+
+def test_a_codec_of_another_format_loads_each_value_anew_once(caches: Any, load: Any, source: Any) -> None:
+    load(caches.two_tier())
+    caches_of_msgpack = [caches.two_tier(shared={"codec": Codec(format="msgpack")}) for _ in range(3)]
+    assert [load(cache) for cache in caches_of_msgpack] == ["loaded"] * 3
+    assert source.loads == 1 + 2  # who finds it there removes it, the next one fills
 
 
 def test_trap_20_without_redis_a_value_is_loaded_once_and_kept_shortly(
@@ -243,6 +252,30 @@ def test_trap_23_a_copy_of_what_was_found_lives_no_longer_than_that(caches: Any,
     caches.redis.persist("{cache}:v:a:b")
     assert load(caches.two_tier()) == "loaded"
     assert (source.loads, 0 < caches.redis.pttl("{cache}:v:a:b") <= 60_000) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("key", "ttl", "refusal", "words"),
+    [
+        ("a", -5, InvalidTtl, r"^ttl is -5 seconds"),
+        ("a", 0, InvalidTtl, r"^ttl is 0 seconds"),
+        ("a", float("nan"), InvalidTtl, r"^ttl is nan seconds"),
+        ("other", 60, InvalidKey, r"^key is 'other', must be one of those"),
+    ],
+)
+def test_a_fill_that_cannot_be_kept_is_refused_and_nothing_is_written(
+    redis_url: str, key: str, ttl: float, refusal: type[Exception], words: str
+) -> None:
+    def fill(cache: TwoTierCache) -> None:
+        with cache.leases({"a": (), "b": ()}, ttl=60) as leases:
+            leases.fill("b", 1, ttl=60)
+            leases.fill(key, 1, ttl=ttl)
+
+    client = connect_redis(redis_url, timeout_seconds=5)
+    with client, TwoTierCache(RedisCache(client)) as cache:
+        with pytest.raises(refusal, match=words):
+            fill(cache)
+        assert cache.get_many(["a", "b", "other"]) == {}
 
 
 def test_several_values_are_loaded_together_in_two_round_trips(redis_url: str) -> None:
