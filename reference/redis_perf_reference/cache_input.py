@@ -6,7 +6,7 @@ All is checked before anything is sent, so a refusal has written nothing. Each m
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import isfinite
 
 from redis_perf_reference.codec import Codec
@@ -61,9 +61,16 @@ def checked_tags(tags: object, name: str = "tags") -> tuple[str, ...]:
     return tuple(dict.fromkeys(checked_key(tag, f"{name}[{at}]") for at, tag in enumerate(tags)))
 
 
-def checked_namespace(namespace: object) -> str:
+def checked_keys(keys: object) -> list[str]:
+    """Each once. Raises InvalidKey, also for a single key, whose letters would be taken for keys."""
+    if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):
+        raise InvalidKey(f"keys is {type(keys).__name__}, must be several keys, such as a list")
+    return list(map(checked_key, dict.fromkeys(keys)))
+
+
+def checked_namespace(namespace: object, name: str = "namespace") -> str:
     if not isinstance(namespace, str) or not _NAMESPACE.fullmatch(namespace):
-        raise InvalidKey(f"namespace is {namespace!r}, must be letters, digits and _ . : - only")
+        raise InvalidKey(f"{name} is {namespace!r}, must be letters, digits and _ . : - only")
     return namespace
 
 

@@ -1,4 +1,4 @@
-"""What the calls of a working memory answer, and what they raise."""
+"""What the calls of a working memory answer, and what they raise; CacheUnavailable is everybody's."""
 
 from __future__ import annotations
 
@@ -30,8 +30,11 @@ class Flushed:
 
 
 class CacheUnavailable(Exception):
-    """Redis was not asked (breaker open), did not answer, or refused. Raised only where Postgres cannot stand in:
-    by `flush`, `clear`, `delete_user` and `set_aside`, all of which may simply be called again."""
+    """Redis was not asked (it counts as away), did not answer, or refused. The call may simply be repeated.
+
+    RedisClient and RedisCache raise it from every call, CacheAside and those built on it from writes and deletions,
+    WorkingMemory where Postgres cannot stand in: from `flush`, `clear`, `delete_user` and `set_aside`. TwoTierCache
+    does not, but says so (`Told`)."""
 
 
 class NotFlushed(Exception):

@@ -74,7 +74,7 @@ class CacheAside:
         if not 0 <= jitter < 1 or not 0 <= early_refresh <= 100:
             raise ValueError(f"{jitter=}, {early_refresh=}: must be from 0 to below 1, and from 0 to 100")
         self._redis = redis
-        self._prefix = checked_namespace(prefix)
+        self._prefix = checked_namespace(prefix, "prefix")
         self._codec = codec or Codec()
         self._lifetime = Lifetime.checked(ttl, negative_ttl, jitter, stale_while_revalidate, stale_if_error)
         self._retry_ms = round(checked_ttl(retry_after_error, "retry_after_error") * 1000)

@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 from redis_perf_reference.asyncio.cache import Cache, Commands
 from redis_perf_reference.asyncio.client import RedisClient
 from redis_perf_reference.breaker import Breaker, ConsecutiveFailures
-from redis_perf_reference.cache_input import checked_key, checked_tags, checked_ttl, encoded
+from redis_perf_reference.cache_input import checked_key, checked_keys, checked_tags, checked_ttl, encoded
 from redis_perf_reference.cache_keys import CacheKeys, groups_of
 from redis_perf_reference.cache_message import Kind, Message
 from redis_perf_reference.cache_record import Found, Looked, found_in, value_in
@@ -83,7 +83,7 @@ class RedisCache:
     async def _read(
         self, keys: Iterable[str], taken_from: Callable[[bytes, int, Codec], T], timed: bool = False
     ) -> dict[str, T]:
-        names = list(dict.fromkeys(map(checked_key, keys)))
+        names = checked_keys(keys)
         if not names:
             return {}
         try:
@@ -172,7 +172,7 @@ class RedisCache:
         return frozenset(key for key, done in zip(values, written, strict=True) if done)
 
     async def delete(self, *keys: str) -> int:
-        """How many of them there were."""
+        """How many of them there were, those that no longer count (invalidated, not yet expired) included."""
         names = list(map(checked_key, keys))
         return await self._unlink(map(self.keys.record, names), self._told("keys", names)) if names else 0
 
@@ -195,7 +195,10 @@ class RedisCache:
         await self._unlink([self.keys.whole()], self._told("all"))
 
     async def delete_pattern(self, pattern: str) -> int:
-        """Removes every value whose key matches, and says how many that were. Raises PatternRefused."""
+        """Removes every value whose key matches, and says how many that were, also of those invalidated before.
+
+        Raises PatternRefused.
+        """
         wanted = Pattern(pattern)
         return await self._sweep(self.keys.every(wanted.glob), self._told("pattern", [wanted.text]))
 

@@ -24,7 +24,7 @@ from secrets import token_hex
 from typing import Any, TypeVar
 
 from redis_perf_reference.breaker import Breaker, ConsecutiveFailures
-from redis_perf_reference.cache_input import checked_key, checked_tags, checked_ttl, encoded
+from redis_perf_reference.cache_input import checked_key, checked_keys, checked_tags, checked_ttl, encoded
 from redis_perf_reference.cache_keys import CacheKeys, groups_of
 from redis_perf_reference.cache_message import Kind, Message
 from redis_perf_reference.cache_record import Found, Looked, found_in, value_in
@@ -84,7 +84,7 @@ class RedisCache:
     def _read(
         self, keys: Iterable[str], taken_from: Callable[[bytes, int, Codec], T], timed: bool = False
     ) -> dict[str, T]:
-        names = list(dict.fromkeys(map(checked_key, keys)))
+        names = checked_keys(keys)
         if not names:
             return {}
         try:
@@ -173,7 +173,7 @@ class RedisCache:
         return frozenset(key for key, done in zip(values, written, strict=True) if done)
 
     def delete(self, *keys: str) -> int:
-        """How many of them there were."""
+        """How many of them there were, those that no longer count (invalidated, not yet expired) included."""
         names = list(map(checked_key, keys))
         return self._unlink(map(self.keys.record, names), self._told("keys", names)) if names else 0
 
@@ -196,7 +196,10 @@ class RedisCache:
         self._unlink([self.keys.whole()], self._told("all"))
 
     def delete_pattern(self, pattern: str) -> int:
-        """Removes every value whose key matches, and says how many that were. Raises PatternRefused."""
+        """Removes every value whose key matches, and says how many that were, also of those invalidated before.
+
+        Raises PatternRefused.
+        """
         wanted = Pattern(pattern)
         return self._sweep(self.keys.every(wanted.glob), self._told("pattern", [wanted.text]))
 

@@ -28,7 +28,7 @@ from typing import Any, Self, TypeVar, cast
 
 from redis import Redis
 
-from redis_perf_reference.cache_input import checked_key, checked_tags, checked_ttl, encoded
+from redis_perf_reference.cache_input import checked_key, checked_keys, checked_tags, checked_ttl, encoded
 from redis_perf_reference.cache_message import Kind, Message, decoded_message
 from redis_perf_reference.cache_outcome import Told
 from redis_perf_reference.cache_stats import TwoTierStats
@@ -132,7 +132,7 @@ class TwoTierCache:
     def get_many(self, keys: Iterable[str]) -> dict[str, Any]:
         """The values of those keys that have one."""
         values, missing = {}, []
-        for key in dict.fromkeys(keys):
+        for key in checked_keys(keys):
             value = self.local.get(key, _NOTHING)
             if value is _NOTHING:
                 missing.append(key)
@@ -192,13 +192,13 @@ class TwoTierCache:
         return self._write(encoded(self.local.codec, values), checked_ttl(ttl), checked_tags(tags))
 
     def delete(self, *keys: str) -> Told:
-        """Deletes here, in Redis and in the other processes."""
+        """Deletes here, in Redis and in the other processes; counts what Redis held, invalidated included."""
         names = tuple(map(checked_key, keys))
         with self._near.writing(names):
             return self._change("keys", names, lambda shared: shared.delete(*names))
 
     def delete_pattern(self, pattern: str) -> Told:
-        """`delete` for all keys that match, counted. Raises PatternRefused."""
+        """`delete` for all keys that match, counted in the same way. Raises PatternRefused."""
         names = (Pattern(pattern).text,)
         return self._change("pattern", names, lambda shared: shared.delete_pattern(pattern))
 

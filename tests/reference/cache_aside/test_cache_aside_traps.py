@@ -338,7 +338,7 @@ def test_what_cannot_be_encoded_is_refused_and_nothing_is_written(caches: Any, s
      {"stale_while_revalidate": float("nan")}, {"retry_after_error": 0}, {"prefix": "two words"}],
 )  # fmt: skip
 def test_bad_options_name_themselves(caches: Any, options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=next(iter(options)).replace("prefix", "namespace")):
+    with pytest.raises(ValueError, match=next(iter(options))):
         caches.cache(**options)
 
 

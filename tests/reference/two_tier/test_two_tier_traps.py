@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 import redis_perf
+from redis_perf_reference.cache_input import InvalidKey
 from redis_perf_reference.codec import Codec
 from redis_perf_reference.pattern import PatternRefused, escape
 
@@ -113,6 +114,24 @@ def test_trap_25_a_pattern_that_matches_everything_is_refused(caches: Any, patte
         with pytest.raises(PatternRefused, match=r"^pattern '.*' would match every key: name a part of the keys"):
             call(pattern)
     assert cache.get("a:b") == 1
+
+
+@pytest.mark.parametrize("kind", ["shared", "two_tier", "alone"])
+@pytest.mark.parametrize(("keys", "words"), [("abc", "^keys is str"), (7, "^keys is int"), (["a", 7], "^key is int")])
+def test_get_many_refuses_what_is_not_several_keys(caches: Any, kind: str, keys: Any, words: str) -> None:
+    cache = getattr(caches, kind)()
+    cache.set("a", 1, ttl=60)
+    with pytest.raises(InvalidKey, match=words):
+        cache.get_many(keys)
+    assert cache.get_many(["a", "a"]) == cache.get_many(iter("a")) == {"a": 1}
+
+
+@pytest.mark.parametrize("call", [lambda cache: cache.delete("a:b"), lambda cache: cache.delete_pattern("a:*")])
+def test_deletions_count_what_redis_held_also_if_it_counted_no_more(caches: Any, call: Any) -> None:
+    cache = caches.two_tier()
+    cache.set("a:b", 1, ttl=60)
+    cache.invalidate_pattern("a:*")
+    assert [call(cache).count for _ in range(2)] == [1, 0]
 
 
 def test_trap_26_clearing_leaves_everything_that_is_not_this_cache(caches: Any) -> None:
