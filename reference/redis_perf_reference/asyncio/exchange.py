@@ -8,6 +8,7 @@ one, connecting included.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -24,8 +25,8 @@ class Exchange:
     def __init__(self, redis: Redis) -> None:
         options = connection_options(redis.connection_pool.connection_kwargs)
         self._timeout_seconds = options.get("socket_timeout")
-        self.subscriber = partial(redis.connection_pool.connection_class, **options)
-        self.connect = partial(self.subscriber, socket_timeout=None)
+        self.subscriber: Callable[..., Any] = partial(redis.connection_pool.connection_class, **options)
+        self.connect: Callable[..., Any] = partial(self.subscriber, socket_timeout=None)
 
     async def __call__(self, connection: Any, command: tuple[Any, ...]) -> Any:
         """The reply as bytes. Raises what redis-py raises, and the TimeoutError of Python."""
