@@ -25,6 +25,8 @@ import redis_perf_reference.asyncio as asyncio_twin
 import redis_perf_reference.asyncio.flight as asyncio_flight
 import redis_perf_reference.sync.flight as sync_flight
 from redis_perf import ServerUnavailable, servers
+from redis_perf.servers import topologies
+from redis_perf.servers.redis_options import RedisOptions
 from redis_perf_reference.resources import script
 
 Server = TypeVar("Server", servers.RedisServer, servers.PostgresServer)
@@ -42,6 +44,14 @@ def started(start: Callable[[str], Server]) -> Server:
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[servers.RedisServer]:
     server = started(servers.redis)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def lasting_redis_server() -> Iterator[servers.RedisServer]:
+    """One that keeps an append-only log: what it executed is there again when it was killed and restarted."""
+    server = started(lambda backend: topologies.redis_with(backend, RedisOptions(appendonly=True)))
     yield server
     server.stop()
 
