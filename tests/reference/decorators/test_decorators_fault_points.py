@@ -16,7 +16,7 @@ import redis
 from redis_perf.proxy import Proxy, fault_points
 from redis_perf.proxy.faults import Fault, Reset, Restart, When
 
-LEASE_SECONDS = 0.1
+LEASE_SECONDS = 0.03  # of the call that is broken; those who ask later have time
 
 
 @pytest.fixture(scope="module")
@@ -68,13 +68,13 @@ class Broken:
 
     def found_elsewhere(self) -> str:
         """What somebody else gets now, which is in Redis then."""
-        cache = self._twin.cache(lease_seconds=LEASE_SECONDS)
+        cache = self._twin.cache()
         persona, _ = self._functions(cache)
         found = str(self._twin.finish(persona(self._id)))
-        there = self._twin.cache(lease_seconds=LEASE_SECONDS)
+        there = self._twin.cache()
         assert self._twin.finish(there.get(persona.key(self._id))) == found
         for key in self._redis.scan_iter():
-            assert 0 < self._redis.pttl(key) <= 2 * (60 + 1) * 1000
+            assert 0 < self._redis.pttl(key) <= 2 * (60 + 10) * 1000  # of a stamp: twice value and lease
         return found
 
     def _functions(self, cache: Any) -> tuple[Any, Any]:
