@@ -111,22 +111,21 @@ class Log:
         while self.events and most != 0:
             most = None if most is None else most - 1
             event = self.events[0]
+            try:
+                if self._skim is not None and event[1] == SENT and most is None and self.problem is None:
+                    self._skim(self.events)
+                event = self.events.popleft()
+                if self.problem is None:
+                    self._meter.feed(*event)
+                elif event[1] != CLOSED:
+                    self.unseen_ns = self.unseen_ns[0], event[0]
+            except ProtocolError as problem:
+                self.give_up(str(problem), event[0])
+            except Exception as bug:
+                found = f"internal error {bug!r} while reading {event!r:.200}"
+                self.give_up(f"connection {self.conversation.connection}: {found}", event[0])
             if event[1] == CLOSED:
                 self.closed = True
-            elif self.problem is not None:
-                self.unseen_ns = self.unseen_ns[0], event[0]
-            if self.problem is None:
-                try:
-                    if self._skim is not None and event[1] == SENT and most is None:
-                        self._skim(self.events)
-                    self._meter.feed(*self.events.popleft())
-                except ProtocolError as problem:
-                    self.give_up(str(problem), event[0])
-                except Exception as bug:
-                    found = f"internal error {bug!r} while reading {event!r:.200}"
-                    self.give_up(f"connection {self.conversation.connection}: {found}", event[0])
-            else:
-                self.events.popleft()
 
     def give_up(self, text: str, at_ns: int) -> None:
         """This connection cannot be read from here on; budgets on what it serves fail with this sentence."""

@@ -69,9 +69,8 @@ def command(words):
 SENDS = st.lists(WORDS, min_size=1, max_size=2).map(lambda all_words: (SENT, b"".join(map(command, all_words))))
 RECEIVES = REPLIES.map(lambda reply: (RECEIVED, reply.encode()))
 EXCHANGES = st.tuples(SENDS, RECEIVES).map(list)
-PIECES = (
-    EXCHANGES | EXCHANGES | SENDS.map(lambda one: [one]) | RECEIVES.map(lambda one: [one]) | st.just([(CLOSED, b"")])
-)
+ODDITIES = st.sampled_from([[(CLOSED, b"")], [(SENT, b"*x\r\n")]])
+PIECES = EXCHANGES | EXCHANGES | SENDS.map(lambda one: [one]) | RECEIVES.map(lambda one: [one]) | ODDITIES
 
 
 class Heard:
@@ -90,7 +89,7 @@ class Heard:
         log.read()
         self.trips += conversation.unfinished()
         self.hashes = [(trip.arguments, trip.key) for trip in self.trips]
-        self.problem = log.problem
+        self.problem, self.unseen_ns = log.problem, log.unseen_ns
 
 
 @given(st.lists(PIECES, max_size=12), st.booleans(), st.sets(st.integers(0, 30)))
@@ -99,7 +98,14 @@ def test_skimming_changes_nothing(pieces, startup, stops):
     one_by_one = Heard(events, startup=startup, each_alone=True, stops=())
     skimmed = Heard(events, startup=startup, each_alone=False, stops=stops)
     assert (skimmed.trips, skimmed.hashes) == (one_by_one.trips, one_by_one.hashes)
-    assert skimmed.problem == one_by_one.problem
+    assert (skimmed.problem, skimmed.unseen_ns) == (one_by_one.problem, one_by_one.unseen_ns)
+
+
+def test_a_problem_is_dated_by_what_could_not_be_read_and_not_by_what_was_skimmed_before():
+    exchange = [(SENT, command("GET a")), (RECEIVED, b"$1\r\nv\r\n")]
+    heard = Heard([*exchange * 3, (SENT, b"*x\r\n"), (CLOSED, b"")], startup=False, each_alone=False, stops=())
+    assert heard.problem is not None
+    assert heard.unseen_ns == (60, 60)
 
 
 def test_a_row_of_exchanges_is_skimmed_but_for_the_last():
