@@ -15,7 +15,7 @@ from redis_perf.servers.starter import TAKEN
 Server = TypeVar("Server")
 
 
-class Elsewhere(Generic[Server]):
+class HandedOver(Generic[Server]):
     """What that process will hand over on its channel."""
 
     def __init__(self, channel: socket.socket, otherwise: Callable[[], Server], lend: Callable[[Any], object]) -> None:
@@ -30,6 +30,7 @@ class Elsewhere(Generic[Server]):
         try:
             ready: Any = handing_over.receive(self._channel)
         except (EOFError, OSError):
+            self._channel.close()  # what comes yet is not wanted any more
             return self._otherwise()
         if isinstance(ready, ServerUnavailable):
             raise ready

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
+from subprocess import TimeoutExpired
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import pytest
 
-from pytest_redisperf.elsewhere import Elsewhere
+from pytest_redisperf.elsewhere import HandedOver
 from pytest_redisperf.options import Settings
 from redis_perf import ServerUnavailable
 from redis_perf.own_children import own_children
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 Server = TypeVar("Server", bound="Stoppable")
 
 
+SEEN_OFF_DEADLINE_S = 30.0
+"""Far more than it takes to end a server that is just being started."""
+
+
 class Servers(Generic[Server]):
     """As many servers of one kind as the neediest test asked for."""
 
@@ -39,14 +43,19 @@ class Servers(Generic[Server]):
         self._config = config
         self._store = store
         self._starting = start
-        self._ahead: Ahead[Server] | Elsewhere[Server] | None = None
+        self._ahead: Ahead[Server] | HandedOver[Server] | None = None
         self._running: list[Server] = []
         self._failed_in = ""
+        self._when_asked = False
 
     @property
     def untouched(self) -> bool:
-        """Whether none was begun."""
-        return not self._running and self._ahead is None
+        """Whether none was begun, nor found to have to wait until it is asked for."""
+        return not self._running and self._ahead is None and not self._when_asked
+
+    def start_when_asked(self) -> None:
+        """Nothing can be begun ahead, so it is not to be tried again."""
+        self._when_asked = True
 
     def start_here(self, begin: Callable[[Server], object]) -> None:
         """Begin to start the first one in a thread, and what else is to be done with it ahead."""
@@ -56,7 +65,7 @@ class Servers(Generic[Server]):
 
     def expect(self, channel: socket.socket, lend: Callable[[Any], object]) -> None:
         """The first one is started by another process, which hands it over on this channel."""
-        self._ahead = Elsewhere(channel, lambda: _ours(self._starting), lend)
+        self._ahead = HandedOver(channel, lambda: _ours(self._starting), lend)
 
     def __getitem__(self, index: int) -> Server:
         while len(self._running) <= index:
@@ -137,8 +146,11 @@ def start_ahead(config: pytest.Config, stores: set[Store]) -> None:
         else:
             orders.append(starter.Order(store, choice, settings.strict))
     if orders:
-        with suppress(OSError):  # then they are started when they are asked for, and that fails or not
+        try:
             _start_elsewhere(config, running, orders)
+        except OSError:
+            for order in orders:
+                running.of(order.store).start_when_asked()
 
 
 def _start_elsewhere(config: pytest.Config, running: RunServers, orders: list[starter.Order]) -> None:
@@ -149,10 +161,15 @@ def _start_elsewhere(config: pytest.Config, running: RunServers, orders: list[st
 
 
 def _see_off(process: Popen[bytes], channels: list[socket.socket]) -> None:
-    """It ends what nobody has taken, and the copies for later runs."""
+    """It ends what nobody has taken, and the copies for later runs; we wait for that, so that nothing is left behind.
+    If it hangs the guards of its servers do what it should have done."""
     for channel in channels:
         channel.close()
-    process.wait()
+    try:
+        process.wait(SEEN_OFF_DEADLINE_S)
+    except TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _lend(config: pytest.Config, lending: Lending) -> None:

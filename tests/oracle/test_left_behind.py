@@ -124,6 +124,16 @@ def test_nothing_is_left_by_a_run_that_was_killed(death: signal.Signals, run: Ru
     assert until(lambda: not run.left()), run.left()
 
 
+@pytest.mark.parametrize("death", [signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_left_by_a_run_that_was_killed_while_its_servers_were_starting(
+    death: signal.Signals, run: Run
+) -> None:
+    (run.place / "test_later.py").write_text(f"import os\nos.kill(os.getpid(), {int(death)})")
+    (run.place / "seen").write_text("none: no test ran")
+    assert run("pass", "test_later.py").returncode == -death
+    assert until(lambda: not run.left()), run.left()
+
+
 @pytest.mark.parametrize("process", ["getpid", "getppid"], ids=["worker", "controller"])
 def test_nothing_is_left_by_workers_when_one_or_their_controller_was_killed(process: str, run: Run) -> None:
     ended = run(f"os.kill(os.{process}(), signal.SIGKILL)", "-p", "xdist", "-n", "2")

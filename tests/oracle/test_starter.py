@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
+import pickle
 import secrets
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -168,6 +171,19 @@ def test_what_cannot_be_handed_over_is_not_started(monkeypatch: pytest.MonkeyPat
     assert list(runs.iterdir()) == []
 
 
+@pytest.mark.usefixtures("runs")
+def test_a_module_of_the_tests_that_is_called_like_one_of_pythons_is_not_taken_for_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("secrets", "types", "pickle"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('imported')")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    process, (channel,) = starter.start([REDIS])
+    with channel:
+        taken(channel).server.stop()
+    assert process.wait(DEADLINE_S) == 0
+
+
 def test_open_sockets_are_handed_over_with_what_holds_them() -> None:
     ours, theirs = socket.socketpair()
     one_end, other_end = socket.socketpair()
@@ -179,6 +195,42 @@ def test_open_sockets_are_handed_over_with_what_holds_them() -> None:
             connection.sendall(b"heard")
             assert other_end.recv(5) == b"heard"
     assert received["with"] == [1, 2]
+
+
+def test_sockets_that_are_handed_over_are_not_inherited_by_programs_that_are_started() -> None:
+    ours, theirs = socket.socketpair()
+    one_end, other_end = socket.socketpair()
+    with ours, theirs, one_end, other_end:
+        handing_over.send(ours, one_end)
+        received: Any = handing_over.receive(theirs)
+        with received:
+            assert not received.get_inheritable()
+
+
+@pytest.mark.parametrize("cut", [2, 10, 30])
+def test_what_was_cut_off_is_the_end_and_keeps_no_socket_open(cut: int) -> None:
+    ours, theirs = socket.socketpair()
+    one_end, other_end = socket.socketpair()
+    with ours, theirs, one_end, other_end:
+        text = struct.pack("!I", 100) + pickle.dumps(["nothing"] * 20)
+        socket.send_fds(ours, [text[:cut]], [one_end.fileno()])
+        ours.close()
+        one_end.close()
+        with pytest.raises(EOFError):
+            handing_over.receive(theirs)
+        other_end.settimeout(DEADLINE_S)
+        assert other_end.recv(1) == b""
+
+
+def test_what_names_a_socket_that_did_not_come_is_the_end() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        text = io.BytesIO()
+        pickler = handing_over._Pickler(text)
+        pickler.dump(ours)
+        ours.sendall(struct.pack("!I", text.tell()) + text.getvalue())
+        with pytest.raises(EOFError):
+            handing_over.receive(theirs)
 
 
 def test_a_python_that_may_not_write_bytecode_writes_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -50,6 +50,20 @@ def test_they_start_while_other_tests_run(pytester, run_pytest, runs):
     run_pytest(*EMBEDDED, subprocess=True).assert_outcomes(passed=2)
 
 
+def test_they_start_ahead_in_a_run_that_could_be_distributed_and_has_no_workers(pytester, run_pytest, runs):
+    pytester.makepyfile(
+        """
+        from waiting import wait_for_servers
+
+        def test_without_any():
+            wait_for_servers(2)
+
+        def test_with_both(redisperf_redis, redisperf_postgres): pass
+        """
+    )
+    run_pytest(*EMBEDDED, "-p", "xdist", "--dist=loadfile", subprocess=True).assert_outcomes(passed=2)
+
+
 def test_they_start_before_collection_when_the_same_selection_needed_them_last_time(pytester, runs, monkeypatch):
     pytester.makepyfile(
         """
@@ -204,6 +218,36 @@ def test_where_no_other_process_starts_them_they_are_started_when_asked_for(pyth
         """
     )
     run_pytest(*EMBEDDED, "-W", "error", subprocess=True).assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("python", ["/no/such/python", "", None], ids=["missing", "empty", "unknown"])
+def test_where_no_other_process_can_be_had_that_is_tried_once(python, pytester, run_pytest, runs):
+    pytester.makeconftest(
+        f"""
+        import subprocess, sys
+
+        sys.executable = {python!r}
+        tried = []
+        begin = subprocess.Popen.__init__
+
+        def counted(self, words, **options):
+            if "-S" in words:
+                tried.append(words)
+            begin(self, words, **options)
+
+        subprocess.Popen.__init__ = counted
+        """
+    )
+    pytester.makepyfile(
+        f"""
+        from conftest import tried
+
+        def test_first(redisperf_redis): pass
+        def test_second(redisperf_redis): pass
+        def test_third(redisperf_redis): assert len(tried) == {1 if python else 0}
+        """
+    )
+    run_pytest("--redisperf-redis=embedded", subprocess=True).assert_outcomes(passed=3)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no fork")

@@ -13,6 +13,7 @@ import struct
 
 MOST_SOCKETS = 8
 _HEAD = struct.Struct("!I")
+_CLOSED_BY_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
 def send(channel: socket.socket, what: object) -> None:
@@ -25,13 +26,30 @@ def send(channel: socket.socket, what: object) -> None:
 
 
 def receive(channel: socket.socket) -> object:
-    """What was sent; waits for it. Raises EOFError when the other side has gone without a word."""
-    head, descriptors, _, _ = socket.recv_fds(channel, _HEAD.size, MOST_SOCKETS)
+    """What was sent; waits for it. Raises EOFError when the other side has gone before all of it was."""
+    head, descriptors, _, _ = socket.recv_fds(channel, _HEAD.size, MOST_SOCKETS, _CLOSED_BY_EXEC)
+    sockets = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+    try:
+        for received in sockets:
+            received.set_inheritable(False)
+        return _Unpickler(_text(channel, head), sockets).load()
+    except BaseException as error:
+        for received in sockets:
+            received.close()
+        if isinstance(error, IndexError):  # a socket that it names did not come
+            raise EOFError from error
+        raise
+
+
+def _text(channel: socket.socket, head: bytes) -> bytes:
     if len(head) < _HEAD.size:
         raise EOFError
-    sockets = [socket.socket(fileno=descriptor) for descriptor in descriptors]
-    with channel.makefile("rb") as text:
-        return _Unpickler(text.read(*_HEAD.unpack(head)), sockets).load()
+    (size,) = _HEAD.unpack(head)
+    with channel.makefile("rb") as file:
+        text = file.read(size)
+    if len(text) < size:
+        raise EOFError
+    return text
 
 
 class _Pickler(pickle.Pickler):

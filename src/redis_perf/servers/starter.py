@@ -34,9 +34,11 @@ KINDS = ("embedded", "system")
 """Of servers that can be handed over."""
 TAKEN = b"T"
 LATER_S = 1.0
-# Without the site's packages and what the environment tells Python: all that is imported is found by the path given.
+# Without the site's packages and what the environment tells Python: all else that is imported is found by the path
+# given, where the tests' own directories may come first: a `secrets.py` there is not to hide Python's.
 CODE = (
-    "import os, sys; sys.path = sys.argv[1].split(os.pathsep); from redis_perf.servers import starter; starter.main()"
+    "import os, sys; sys.path += [place for place in sys.argv[1].split(os.pathsep) if place not in sys.path]; "
+    "from redis_perf.servers import starter; starter.main()"
 )
 
 
@@ -57,6 +59,8 @@ class Ready(NamedTuple):
 
 def start(orders: Sequence[Order]) -> tuple[subprocess.Popen[bytes], list[socket.socket]]:
     """The process, and the socket where each order's server will come. Raises OSError when it cannot be had."""
+    if not sys.executable:
+        raise FileNotFoundError("sys.executable does not say which Python to run")
     with contextlib.ExitStack() as kept, contextlib.ExitStack() as passed_on:
         pairs = [socket.socketpair() for _ in orders]
         ours = [kept.enter_context(pair[0]) for pair in pairs]

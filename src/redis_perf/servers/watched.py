@@ -31,7 +31,7 @@ ROOMY_BYTES = 1 << 30  # a cluster takes 40 MB, a database 7 MB, and Docker give
 LONGEST_PATH_BYTES = 103 - len("/redisperf-12345678/.s.PGSQL.12345")
 
 
-class Elsewhere:
+class ForeignShell:
     """The shell of a server that another process of ours has started: no child of this one."""
 
     returncode: int | None = None
@@ -46,7 +46,7 @@ class Elsewhere:
             time.sleep(POLL_S)
 
 
-Shell: TypeAlias = "subprocess.Popen[bytes] | Elsewhere"
+Shell: TypeAlias = "subprocess.Popen[bytes] | ForeignShell"
 
 
 class Watched:
@@ -111,7 +111,7 @@ class Watched:
         self.guard = Guard(directory)
         self._life = Life(self.guard)
         self._control = os.open(self.guard.control, os.O_WRONLY | os.O_NONBLOCK)
-        self._shell = Elsewhere(directory)
+        self._shell = ForeignShell(directory)
         self._own()
 
     def until(self, ask: Callable[[], Answer]) -> Answer:
