@@ -147,7 +147,8 @@ def _will_run(config: pytest.Config) -> bool:
     looks = ("collectonly", "setupplan", "showfixtures", "show_fixtures_per_test")
     if any(config.getoption(option, False) for option in looks):
         return False
-    return hasattr(config, "workerinput") or config.getoption("dist", "no") == "no"
+    distributes = config.getoption("dist", "no") != "no" and config.getoption("tx", None)  # as xdist decides it
+    return hasattr(config, "workerinput") or not distributes
 
 
 def _stores(item: pytest.Item) -> set[Store]:
