@@ -21,8 +21,8 @@ FORMATS: Final = {
     "markdown": "the dearest tests and the findings, for a page of text",
     "text": "the same for a terminal",
 }
-
-
+COMPARING: Final = ("html", "json", "markdown", "text")
+"""Those that can show what was spent before."""
 LINES_A_PIECE: Final = 1_000
 
 

@@ -165,6 +165,30 @@ def test_a_baseline_is_shown_beside_what_was_spent(
     assert (page["tests"]["base"], page["missing"]) == ([[2, 2], None], ["t.py::test_gone"])
 
 
+def test_a_test_that_did_not_run_to_its_end_is_compared_with_nothing_in_any_form(baseline: str) -> None:
+    tested = Tested(nodeid="t.py::test_a", outcome="failed", phases={"call": Trace()})
+    Path("run.jsonl").write_text("".join(suite_file.dumps(Suite(tests=(tested,), root="/", networks_ns=(1, 2)))))
+    forms = ("json", "markdown", "text", "html")
+    assert cli.main(["report", "run.jsonl", "--baseline", baseline, *(f"--{form}={form}" for form in forms)]) == 0
+    (test,) = json.loads(Path("json").read_text())["tests"]
+    assert test["before"] is None
+    assert "No test spends other counts" in Path("markdown").read_text()
+    assert "0 tests changed since the baseline; 1 test of it did not run" in Path("text").read_text()
+    (rows,) = re.findall(r'id="data-rows">([^<]+)<', Path("html").read_text())
+    page = json.loads(zlib.decompress(base64.b64decode(rows), -15))
+    assert (page["tests"]["base"], page["missing"]) == ([None], ["t.py::test_gone"])
+
+
+@pytest.mark.parametrize("forms", [["--sarif=out"], ["--trace=out", "--sarif=-"]])
+def test_a_baseline_that_no_report_asked_for_can_show_is_refused(
+    forms: list[str], written: Written, baseline: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written("run.jsonl", test_a=1)
+    assert cli.main(["report", "run.jsonl", "--baseline", baseline, *forms]) == 2
+    assert "cannot show it; ask for one of --html, --json, --markdown, --text" in capsys.readouterr().err
+    assert not Path("out").exists()
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

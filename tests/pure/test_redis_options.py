@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from redis_perf.servers.postgres_options import PostgresOptions
 from redis_perf.servers.redis_options import ADMINISTRATOR, RedisOptions, quoted
 
 
@@ -35,6 +37,28 @@ def test_a_user_is_an_acl_rule_and_the_default_user_is_off() -> None:
     assert made[2].endswith(" ~a:* +get")
     assert made[3].startswith(f"user {ADMINISTRATOR} on #")
     assert RedisOptions(user="ada", password="x").login("admin") == [["AUTH", ADMINISTRATOR, "admin"]]
+
+
+@pytest.mark.parametrize(
+    ("options", "changed"),
+    [
+        (RedisOptions(password="x"), {"user": "ada", "password": ""}),
+        (PostgresOptions(), {"scram_iterations": 0}),
+        (PostgresOptions(), {"settings": {"port": "1"}}),
+    ],
+)
+def test_changed_options_are_checked_as_new_ones_are(
+    options: RedisOptions | PostgresOptions, changed: dict[str, Any]
+) -> None:
+    with pytest.raises(ValueError, match=next(iter(changed))):
+        options._replace(**changed)
+    assert options._replace(tls=True) == type(options)(**{**options._asdict(), "tls": True})
+
+
+def test_settings_that_nobody_gave_are_nobodys_to_change() -> None:
+    for options in (RedisOptions(), PostgresOptions()):
+        with pytest.raises(TypeError):
+            options.settings["port"] = "1"  # type: ignore[index]
 
 
 def test_what_is_answered_is_in_the_log_before() -> None:

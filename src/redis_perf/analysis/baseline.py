@@ -65,16 +65,19 @@ def changes(suite: Suite, baseline: Mapping[str, Entry]) -> list[Change]:
     """The tests of a baseline that spend other counts now, the greatest rise first; what did not pass tells nothing."""
     found = []
     for tested in suite:
-        base = baseline.get(tested.nodeid)
-        head = entry_of(tested.call) if base is not None and _tells(tested) else None
-        if base is not None and head is not None and (different := differences(base, head)):
+        base = before(tested, baseline)
+        if base is None:
+            continue
+        head = entry_of(tested.call)
+        if different := differences(base, head):
             found.append(Change(nodeid=tested.nodeid, base=base, head=head, differences=tuple(different)))
     return sorted(found, key=lambda each: (-each.rise, each.nodeid))
 
 
-def _tells(tested: Tested) -> bool:
-    """It ran to its end; one that more than its baseline failed did."""
-    return tested.outcome == "passed" or tested.verdict is not None
+def before(tested: Tested, baseline: Mapping[str, Entry]) -> Entry | None:
+    """What to compare it with: nothing unless it ran to its end, as one that a verdict of ours failed did."""
+    ended = tested.outcome == "passed" or tested.verdict is not None
+    return baseline.get(tested.nodeid) if ended else None
 
 
 def missing(suite: Suite, baseline: Mapping[str, Entry]) -> list[str]:
@@ -99,9 +102,9 @@ def differences(base: Entry, head: Entry) -> list[Difference]:
     """The counts that differ, the stores in their order."""
     found = []
     for store in STORES:
-        before, after = base.get(store, NOTHING), head.get(store, NOTHING)
+        old, new = base.get(store, NOTHING), head.get(store, NOTHING)
         for measure in MEASURES:
-            was, now = getattr(before, measure), getattr(after, measure)
+            was, now = getattr(old, measure), getattr(new, measure)
             if was != now:
                 found.append(Difference(store=store, measure=measure, base=was, head=now))
     return found
@@ -110,8 +113,8 @@ def differences(base: Entry, head: Entry) -> list[Difference]:
 def shape_changes(base: Entry, head: Entry) -> Iterator[tuple[Store, str, int, int]]:
     """`(store, shape, before, after)` for each shape asked more or less often than before, the greatest rise first."""
     for store in STORES:
-        before, after = base.get(store, NOTHING).shapes, head.get(store, NOTHING).shapes
-        changed = [(shape, before.get(shape, 0), after.get(shape, 0)) for shape in before | after]  # type: ignore[operator]
+        old, new = base.get(store, NOTHING).shapes, head.get(store, NOTHING).shapes
+        changed = [(shape, old.get(shape, 0), new.get(shape, 0)) for shape in old | new]  # type: ignore[operator]
         for shape, was, now in sorted(changed, key=lambda change: (change[1] - change[2], change[0])):
             if was != now:
                 yield store, shape, was, now

@@ -11,12 +11,13 @@ from redis_perf.commands.output import write
 from redis_perf.commands.trace_file import STANDARD_INPUT, name_of, read_either
 from redis_perf.report.baseline_file import Baseline, BaselineFileError, loads
 from redis_perf.report.units import count, size
-from redis_perf.report_formats import FORMATS, Reporting
+from redis_perf.report_formats import COMPARING, FORMATS, Reporting
 from redis_perf.suite import Suite, Tested
 from redis_perf.trace import Trace
 from redis_perf.whole_file import write_whole
 
 STANDARD_OUTPUT = "-"
+_COMPARING = ", ".join(f"--{form}" for form in COMPARING)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--baseline",
         metavar="BASELINE",
-        help="also show what each test spent when this file was written (page, JSON, text)",
+        help=f"also show what each test spent when this file was written ({_COMPARING})",
     )
     for form, about in FORMATS.items():
         parser.add_argument(f"--{form}", metavar="OUT", help=f"write {about}; - writes to standard output")
@@ -42,6 +43,9 @@ def run(arguments: argparse.Namespace) -> int:
     for file in (arguments.suite, arguments.baseline):
         if file in wanted.values() and file != STANDARD_INPUT:
             raise CommandError(f"{file}: is the file to read: expected another one to write")
+    if arguments.baseline is not None and wanted and not any(form in COMPARING for form in wanted):
+        asked = ", ".join(f"--{form}" for form in wanted)
+        raise CommandError(f"--baseline: {asked} cannot show it; ask for one of {_COMPARING}")
     suite = suite_of(read_either(arguments.suite), arguments.suite)
     for sentence in suite.incomplete:
         print(f"redisperf report: incomplete: {sentence}", file=sys.stderr)

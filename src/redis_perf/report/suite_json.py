@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import Final, TypeAlias
 
 from redis_perf.analysis.analysed import Analysed
-from redis_perf.analysis.baseline import MEASURES, NOTHING, STORES, Entry, entry_of, missing, shape_changes
+from redis_perf.analysis.baseline import MEASURES, NOTHING, STORES, Entry, before, entry_of, missing, shape_changes
 from redis_perf.analysis.findings import BROKEN, Finding
 from redis_perf.analysis.tally import NOTHING as NOTHING_SENT
 from redis_perf.analysis.tally import NUMBERS, Tallies, Tally, tallies, total
@@ -121,7 +121,7 @@ def _test(tested: Tested, spent: dict[When, Tallies], found: tuple[Finding, ...]
 def _before(tested: Tested, baseline: Mapping[str, Entry] | None) -> Json:
     if baseline is None:
         return {}
-    base = baseline.get(tested.nodeid)
+    base = before(tested, baseline)
     if base is None:
         return {"before": None}
     counts: Json = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import quote
 
@@ -17,7 +18,7 @@ class _PostgresOptions(NamedTuple):
     pg8000, for one, refuses fewer than 4096 (USUAL_ITERATIONS)."""
     tls: bool = False
     """Speak TLS only, with a certificate made for this server. The DSN says `sslmode=verify-full`."""
-    settings: Mapping[str, str] = {}
+    settings: Mapping[str, str] = MappingProxyType({})
     """Further settings of `postgresql.conf`, which win over ours: `{"autovacuum": "on", "jit": "on"}`."""
 
 
@@ -32,6 +33,9 @@ class PostgresOptions(_PostgresOptions):  # no dataclass: see RedisOptions
             options = super().__new__(cls, *values, **named)
             options._check()
             return options
+
+        def _replace(self, **named: Any) -> Self:
+            return type(self)(**{**self._asdict(), **named})
 
     def _check(self) -> None:
         if self.scram_iterations < 1:

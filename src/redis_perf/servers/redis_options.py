@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import quote
 
@@ -21,7 +22,7 @@ class _RedisOptions(NamedTuple):
     survives `kill` and `restart`. Without it data is gone after either."""
     tls: bool = False
     """Speak TLS only, with a certificate made for this server."""
-    settings: Mapping[str, str] = {}
+    settings: Mapping[str, str] = MappingProxyType({})
     """Further lines of the configuration file, by their first word."""
 
 
@@ -39,6 +40,9 @@ class RedisOptions(_RedisOptions):  # no dataclass: what makes those takes a pro
             options = super().__new__(cls, *values, **named)
             options._check()
             return options
+
+        def _replace(self, **named: Any) -> Self:
+            return type(self)(**{**self._asdict(), **named})
 
     def _check(self) -> None:
         if self.user and not self.password:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from redis_perf.analysis.analysed import Analysed, seen
 from redis_perf.analysis.baseline import Entry
+from redis_perf.analysis.baseline import before as before_of
 from redis_perf.report.html.details import Block
 from redis_perf.report.html.embedded import embedded
 from redis_perf.report.html.page import after, before
@@ -24,8 +25,8 @@ TESTS_A_BLOCK = 200
 def html(
     suite: Suite, *, baseline: Mapping[str, Entry] | None = None, analysed: Analysed | None = None
 ) -> Iterator[str]:
-    """The page. With a baseline, by test id, it also shows what was spent before. Not `analysed` yet, each test is on
-    the way."""
+    """The page. With a baseline, by test id, it also shows what was spent before. Without `analysed`, each test is
+    analysed as it is written."""
     yield before()
     rows = Rows(suite, baseline)
     block, number = Block(suite.root), 0
@@ -34,7 +35,7 @@ def html(
         if block.trips >= TRIPS_A_BLOCK or len(block) >= TESTS_A_BLOCK:
             yield _ended(block, number, rows)
             block, number = Block(suite.root), number + 1
-        base = None if baseline is None else baseline.get(tested.nodeid)
+        base = None if baseline is None else before_of(tested, baseline)
         look = seen(tested, suite.threshold) if looks is None else next(looks)
         block.add(tested, look, base)
         rows.add(tested, look, number, len(block) - 1, base)
