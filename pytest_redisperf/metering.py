@@ -128,6 +128,8 @@ class Metering:
         verdict = verdict_of(item, call)
         if verdict is not None:
             item.user_properties.append((BROKEN, verdict.broken))
+            if call.when == "teardown":  # no other report follows, and this one was made with a copy
+                report.user_properties = list(item.user_properties)
         if call.excinfo is not None and call.excinfo.errisinstance((BudgetExceeded, NothingMeasured)):
             _lead_with_the_number(report, call.excinfo)
         if call.when == "teardown" and CALL in item.stash:

@@ -219,6 +219,16 @@ def test_a_postgres_that_is_read_only_is_so_for_sessions_that_were_open(own_post
             later.execute("INSERT INTO t VALUES (1)")
 
 
+def test_what_is_down_cannot_be_made_read_only_and_its_log_says_more(
+    own_postgres: LocalPostgres, durable: LocalRedis
+) -> None:
+    for server in (own_postgres, durable):
+        server.kill()
+        with pytest.raises(ServerUnavailable, match=r"does not answer any more .*; the end of its log"):
+            server.read_only()
+        server.start()
+
+
 def test_a_database_is_had_from_a_postgres_that_was_left_killed_paused_or_read_only(
     own_postgres: LocalPostgres,
 ) -> None:
@@ -247,7 +257,7 @@ def test_a_redis_that_died_by_itself_is_not_brought_back_by_a_reset(valkey_serve
         with client(server) as dying, pytest.raises(redis.ConnectionError):
             dying.execute_command("SHUTDOWN")
         until(lambda: not server.alive)
-        with pytest.raises(ServerUnavailable, match="does not answer any more"):
+        with pytest.raises(ServerUnavailable, match=r"does not answer any more"):
             server.reset()
         server.restart()
         server.reset()

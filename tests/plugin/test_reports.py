@@ -250,6 +250,18 @@ def test_loop(redisperf_redis):
     for user in range({gets}):
         redisperf_redis.get(f"user:{{user}}")
 """
+SPENDING_TEARDOWN = """
+import pytest
+
+@pytest.fixture
+def spending(redisperf, redisperf_redis):
+    yield
+    with redisperf.budget(redis=1):
+        redisperf_redis.get("a")
+        redisperf_redis.get("b")
+
+def test_it(spending): ...
+"""
 EVERYWHERE = ("--redisperf-sarif=run.sarif", "--redisperf-json=run.json", "--redisperf-github", "--junitxml=junit.xml")
 
 
@@ -272,6 +284,17 @@ def test_more_than_its_baseline_is_an_error_in_every_report(
     run(LOOP.format(gets=1), kept, "--redisperf-update-baseline=yes")
     said = run(LOOP.format(gets=2), kept, "--redisperf-ratchet", *EVERYWHERE, *how)
     assert told(said, pytester) == ("ratchet", 1, ["::error file="])
+
+
+@ONE_OR_MANY
+def test_a_budget_that_a_teardown_exceeds_is_an_error_in_every_report(
+    run: Run, pytester: pytest.Pytester, how: tuple[str, ...]
+) -> None:
+    run(SPENDING_TEARDOWN, *EVERYWHERE, *how).assert_outcomes(passed=1, errors=1)
+    (test,) = json.loads(Path(pytester.path, "run.json").read_text())["tests"]
+    case = next(ElementTree.parse(pytester.path / "junit.xml").getroot().iter("testcase"))
+    assert _properties(case)["redisperf_broken"] == "budget"
+    assert test["broken"] == "budget"
 
 
 def told(said: pytest.RunResult, pytester: pytest.Pytester) -> tuple[str, int, list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Self, TypeAlias
 
@@ -65,31 +66,47 @@ def full_memory(ask: AskRedis) -> Undo:
     """Writes are answered with -OOM."""
     settings = {"maxmemory": "1", "maxmemory-policy": "noeviction"}
     before = [ask(["CONFIG", "GET", name])[0] for name in settings]
-    ask(*(["CONFIG", "SET", name, value] for name, value in settings.items()))
-    return lambda: ask(*map(_setting, before))
+    return _undoing(
+        lambda: ask(*map(_setting, before)),
+        lambda: ask(*(["CONFIG", "SET", name, value] for name, value in settings.items())),
+    )
 
 
 def replica_of_nobody(ask: AskRedis) -> Undo:
     """Writes are answered with -READONLY. A node of a Redis Cluster refuses."""
-    ask(["REPLICAOF", "127.0.0.1", "1"])
-    return lambda: ask(["REPLICAOF", "NO", "ONE"])
+    return _undoing(lambda: ask(["REPLICAOF", "NO", "ONE"]), lambda: ask(["REPLICAOF", "127.0.0.1", "1"]))
 
 
 def read_only_sessions(execute: Callable[..., object], until: Callable[[Callable[[], object]], object]) -> Undo:
     """Transactions of a PostgreSQL that do not say otherwise are READ ONLY, in sessions that are open too.
 
-    `until` calls what it is given again while that raises OSError.
+    `until` calls what it is given again while that raises OSError, `execute` raises ServerUnavailable.
     """
-    _all_sessions(execute, until, "on")
+    _undoing(partial(_new_sessions, execute, "off"), partial(_all_sessions, execute, until, "on"))
     return partial(_all_sessions, execute, until, "off")
+
+
+def _undoing(undo: Undo, begin: Callable[[], object]) -> Undo:
+    """What undoes it, which is done at once if it began and could not be finished."""
+    try:
+        begin()
+    except BaseException:
+        with suppress(OSError, ServerUnavailable):  # what it could not be finished for
+            undo()
+        raise
+    return undo
+
+
+def _new_sessions(execute: Callable[..., object], read_only: str) -> None:
+    execute(f"ALTER SYSTEM SET default_transaction_read_only = {read_only}")
+    execute("SELECT pg_reload_conf()")
 
 
 def _all_sessions(
     execute: Callable[..., object], until: Callable[[Callable[[], object]], object], read_only: str
 ) -> None:
     """A new session that has the setting was forked after the postmaster told the others of it."""
-    execute(f"ALTER SYSTEM SET default_transaction_read_only = {read_only}")
-    execute("SELECT pg_reload_conf()")
+    _new_sessions(execute, read_only)
     until(partial(_has_read_only, execute, read_only))
 
 

@@ -177,14 +177,14 @@ class DockerPostgres(OurContainer):
 
     def read_only(self) -> Condition:
         """Transactions that do not say otherwise are READ ONLY, in all sessions: writes fail with 25006."""
-        return self._conditions.begun(read_only_sessions(self._execute, self._container.until))
+        return self._conditions.begun(read_only_sessions(self._administer, self._container.until))
 
     def _execute(self, statement: str, options: str = pgwire.WRITING) -> str:
         return pgwire.execute(self._container.address, statement, password=self._password, options=options)
 
-    def _administer(self, statement: str) -> None:
+    def _administer(self, statement: str, options: str = pgwire.WRITING) -> None:
         try:
-            self._execute(statement)
+            self._execute(statement, options)
         except OSError as error:
             raise self._container.failure(f"does not answer any more ({error})") from error
 

@@ -167,8 +167,7 @@ class LocalPostgres(OurProcess):
 
     def read_only(self) -> Condition:
         """Transactions that do not say otherwise are READ ONLY, in all sessions: writes fail with 25006."""
-        execute = partial(pgwire.execute, self._socket_path)
-        return self._conditions.begun(read_only_sessions(execute, self._watched.until))
+        return self._conditions.begun(read_only_sessions(self._execute, self._watched.until))
 
     def _ask(self) -> Callable[[], object]:
         return partial(pgwire.execute, self._socket_path, "SELECT 1")
@@ -196,9 +195,9 @@ class LocalPostgres(OurProcess):
     def _major(self) -> int:
         return int(self.version.removeprefix("PostgreSQL ").split(".")[0])
 
-    def _execute(self, statement: str) -> None:
+    def _execute(self, statement: str, options: str = pgwire.WRITING) -> None:
         try:
-            pgwire.execute(self._socket_path, statement)
+            pgwire.execute(self._socket_path, statement, options=options)
         except OSError as error:
             raise self._watched.failure(f"does not answer any more ({error})") from error
 
@@ -226,4 +225,5 @@ def _segment_removal(directory: Path) -> str:
 
 def _initdb(user: Unprivileged, directory: Path) -> str:
     program = str(user.installation / "bin/initdb")
-    return shlex.join([*user.prefix, program, "--pgdata", str(directory / "data"), *INITDB.split()])
+    # Without --no-clean one that fails would remove the file by which `_segment_removal` finds what it has left.
+    return shlex.join([*user.prefix, program, "--no-clean", "--pgdata", str(directory / "data"), *INITDB.split()])
