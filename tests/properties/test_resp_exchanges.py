@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from redis_perf.conversation import Conversation
 from redis_perf.recorder import Log
 from redis_perf.wire import CLOSED, RECEIVED, SENT, Caller
+from redis_perf.wire.redis_meaning import _remembered
 from redis_perf.wire.resp import RespMeter
 
 HERE = Caller(compile("pass", "app.py", "exec"), 3, "MainThread")
@@ -106,6 +107,22 @@ def test_a_problem_is_dated_by_what_could_not_be_read_and_not_by_what_was_skimme
     heard = Heard([*exchange * 3, (SENT, b"*x\r\n"), (CLOSED, b"")], startup=False, each_alone=False, stops=())
     assert heard.problem is not None
     assert heard.unseen_ns == (60, 60)
+
+
+def test_commands_are_remembered_for_their_connection_alone_and_none_that_may_carry_a_password():
+    remembered = []
+    for words in ("GET a", "AUTH hunter2", "HELLO 3 AUTH ada hunter2", "ACL SETUSER ada >hunter2", "CONFIG SET a b"):
+        conversation = Conversation("redis", 1, lambda _: None)
+        meter = RespMeter(conversation, startup=False)
+        log = Log("tap", conversation, meter)
+        for at in range(4):
+            log.append((20 * at, SENT, command(words), None))
+            log.append((20 * at + 10, RECEIVED, b"+OK\r\n", None))
+        before = _remembered.cache_info().currsize
+        log.read()
+        remembered.append(list(meter._known))
+        assert words == "GET a" or _remembered.cache_info().currsize == before
+    assert remembered == [[command("GET a")], [], [], [], []]
 
 
 def test_a_row_of_exchanges_is_skimmed_but_for_the_last():

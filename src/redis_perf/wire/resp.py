@@ -12,7 +12,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
-from redis_perf.conversation import Asked, Conversation
+from redis_perf.conversation import Asked, Conversation, Exchanged
 from redis_perf.wire import ARRIVED, CLOSED, LOOKED, RECEIVED, REPLIED, SENT, SETTLED, Caller, Event, redis_commands
 from redis_perf.wire.redis_meaning import meaning
 from redis_perf.wire.resp_exchanges import exchanges
@@ -80,6 +80,7 @@ class RespMeter:
     def __init__(self, conversation: Conversation, *, startup: bool = True) -> None:
         self._conversation = conversation
         self._state = self._fresh(worked=not startup)
+        self._known: dict[bytes, Exchanged] = {}
 
     def _fresh(self, *, worked: bool) -> _State:
         connection = self._conversation.connection
@@ -108,7 +109,7 @@ class RespMeter:
         """Take from the front of the log what is quick to read; `feed` is for the rest."""
         state = self._state
         if state.settled and self._conversation.begins_anew:
-            sent_bytes, received_bytes = exchanges(events, self._conversation, resp3=state.speaks_resp3)
+            sent_bytes, received_bytes = exchanges(events, self._conversation, self._known, resp3=state.speaks_resp3)
             state.commands.passed(sent_bytes)
             state.replies.passed(received_bytes)
 

@@ -24,18 +24,19 @@ _NO_STRING: Final = b"$-1\r\n"
 _CHANGES_CONNECTION: Final = frozenset({"MONITOR", "RESET", "CLIENT REPLY", "QUIT"}) | {
     verb.decode() for verb in redis_commands.SUBSCRIBE | redis_commands.UNSUBSCRIBE
 }
-_known: dict[bytes, Exchanged] = {}
 
 
-def exchanges(events: deque[Event], conversation: Conversation, *, resp3: bool) -> tuple[int, int]:
-    """Take them from the front of the log. How many bytes went and came."""
+def exchanges(
+    events: deque[Event], conversation: Conversation, known: dict[bytes, Exchanged], *, resp3: bool
+) -> tuple[int, int]:
+    """Take them from the front of the log. How many bytes went and came. `known` are this connection's, so far."""
     sent_bytes = received_bytes = 0
     while len(events) > 2:
         sent_ns, direction, data, caller = events[0]
         received_ns, looked, reply, _ = events[1]
         if direction != SENT or looked != RECEIVED or events[2][1] != SENT:
             break
-        asked = _known.get(data) or _alone(data)
+        asked = known.get(data) or _alone(data, known)
         failed = _failed(reply, resp3=resp3)
         if asked is None or failed is None:
             break
@@ -47,7 +48,7 @@ def exchanges(events: deque[Event], conversation: Conversation, *, resp3: bool) 
     return sent_bytes, received_bytes
 
 
-def _alone(data: bytes) -> Exchanged | None:
+def _alone(data: bytes, known: dict[bytes, Exchanged]) -> Exchanged | None:
     """The one command this is, if it means the same to any connection that is in use. One that may carry a password is
     not remembered."""
     commands = plain_commands(data) if len(data) <= _REMEMBERED_BYTES else None
@@ -56,10 +57,10 @@ def _alone(data: bytes) -> Exchanged | None:
     _, name, shape, blocks, arguments, key = meaning(commands[0])
     if name in _CHANGES_CONNECTION or redis_commands.purpose(name, first=False, worked=True) != "work":
         return None
-    if len(_known) >= _REMEMBERED:
-        _known.clear()
+    if len(known) >= _REMEMBERED:
+        known.clear()
     answered, failed = ((Operation(name, shape, failed),) for failed in (False, True))
-    found = _known[data] = Exchanged(answered, failed, blocks, arguments, key)
+    found = known[data] = Exchanged(answered, failed, blocks, arguments, key)
     return found
 
 
