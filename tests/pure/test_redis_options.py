@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -53,6 +54,11 @@ def test_changed_options_are_checked_as_new_ones_are(
     with pytest.raises(ValueError, match=next(iter(changed))):
         options._replace(**changed)
     assert options._replace(tls=True) == type(options)(**{**options._asdict(), "tls": True})
+
+
+def test_options_can_be_handed_to_another_process() -> None:
+    for options in (RedisOptions(password="x"), PostgresOptions(), PostgresOptions(settings={"jit": "on"})):
+        assert pickle.loads(pickle.dumps(options)) == options
 
 
 def test_settings_that_nobody_gave_are_nobodys_to_change() -> None:

@@ -37,6 +37,10 @@ class PostgresOptions(_PostgresOptions):  # no dataclass: see RedisOptions
         def _replace(self, **named: Any) -> Self:
             return type(self)(**{**self._asdict(), **named})
 
+        def __getnewargs__(self) -> tuple[object, ...]:
+            """For pickle, which takes no MappingProxyType."""
+            return tuple({**self._asdict(), "settings": dict(self.settings)}.values())
+
     def _check(self) -> None:
         if self.scram_iterations < 1:
             raise ValueError(f"scram_iterations={self.scram_iterations}: expected 1 or more; usual are 4096")

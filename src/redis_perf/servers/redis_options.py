@@ -44,6 +44,10 @@ class RedisOptions(_RedisOptions):  # no dataclass: what makes those takes a pro
         def _replace(self, **named: Any) -> Self:
             return type(self)(**{**self._asdict(), **named})
 
+        def __getnewargs__(self) -> tuple[object, ...]:
+            """For pickle, which takes no MappingProxyType."""
+            return tuple({**self._asdict(), "settings": dict(self.settings)}.values())
+
     def _check(self) -> None:
         if self.user and not self.password:
             raise ValueError(f"user={self.user!r} has no password: give password=... as well")
