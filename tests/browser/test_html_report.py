@@ -158,11 +158,15 @@ def test_a_finding_shows_where_it_is(opened: Open) -> None:
 
 
 def test_with_a_baseline_it_tells_before_and_after(opened: Open) -> None:
-    base = {"tests/test_a.py::test_loop": entry_of(Trace(LOOP[:5])), "tests/test_a.py::test_gone": {}}
+    base = {
+        "tests/test_a.py::test_at_once": entry_of(Trace(AT_ONCE[:1])),
+        "tests/test_a.py::test_loop": entry_of(Trace(LOOP[:5])),  # it failed, so it may not have got to its end
+        "tests/test_a.py::test_gone": {},
+    }
     page = opened(html(SUITE, baseline=base))
-    assert column(page, 11) == ["5 (+15)", "new", "new", "new"]
+    assert column(page, 11) == ["\u2013", "1 (+2)", "new", "new"]
     assert "1 test of the baseline did not run" in page.run("document.getElementById('overview').textContent")
-    page.run("document.querySelector('#rows a').click()")
+    page.run("document.querySelectorAll('#rows a')[1].click()")
     page.wait(DETAIL)
     assert "Since the baseline" in page.run("document.getElementById('detail').textContent")
 

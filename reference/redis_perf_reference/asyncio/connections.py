@@ -24,28 +24,30 @@ class Connections:
     def __init__(self, redis: Redis) -> None:
         self._exchange = Exchange(redis)
         self._idle: list[Any] = []
+        self._closings = 0
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """The reply, as bytes whatever the options say. Raises what redis-py raises, and TimeoutError."""
-        connection = await self._take()
+        closings, connection = self._closings, await self._take()
         try:
             reply = await self._exchange(connection, args)
         except ResponseError:
-            await self._keep(connection)
+            await self._keep(connection, closings)
             raise
         except BaseException:
             await connection.disconnect()
             raise
-        await self._keep(connection)
+        await self._keep(connection, closings)
         return reply
 
     async def close(self) -> None:
-        """Those in use stay open; later calls connect anew."""
+        """Those in use are closed when they are back; later calls connect anew."""
+        self._closings += 1
         while self._idle:
             await self._idle.pop().disconnect()
 
-    async def _keep(self, connection: Any) -> None:
-        if len(self._idle) < MOST_IDLE:
+    async def _keep(self, connection: Any, closings: int) -> None:
+        if closings == self._closings and len(self._idle) < MOST_IDLE:
             self._idle.append(connection)
             return
         with suppress(RedisError, OSError):

@@ -25,28 +25,30 @@ class Connections:
     def __init__(self, redis: Redis) -> None:
         self._exchange = Exchange(redis)
         self._idle: list[Any] = []
+        self._closings = 0
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """The reply, as bytes whatever the options say. Raises what redis-py raises, and TimeoutError."""
-        connection = self._take()
+        closings, connection = self._closings, self._take()
         try:
             reply = self._exchange(connection, args)
         except ResponseError:
-            self._keep(connection)
+            self._keep(connection, closings)
             raise
         except BaseException:
             connection.disconnect()
             raise
-        self._keep(connection)
+        self._keep(connection, closings)
         return reply
 
     def close(self) -> None:
-        """Those in use stay open; later calls connect anew."""
+        """Those in use are closed when they are back; later calls connect anew."""
+        self._closings += 1
         while self._idle:
             self._idle.pop().disconnect()
 
-    def _keep(self, connection: Any) -> None:
-        if len(self._idle) < MOST_IDLE:
+    def _keep(self, connection: Any, closings: int) -> None:
+        if closings == self._closings and len(self._idle) < MOST_IDLE:
             self._idle.append(connection)
             return
         with suppress(RedisError, OSError):

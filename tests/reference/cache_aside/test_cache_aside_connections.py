@@ -125,6 +125,22 @@ def test_a_forked_child_has_connections_of_its_own(redis_url: str) -> None:
     client.close()
 
 
+def test_a_connection_that_was_in_use_when_all_were_closed_is_closed_too(caches: Any, client: Client) -> None:
+    def close_meanwhile() -> None:
+        while not caches.redis.info("clients")["blocked_clients"]:
+            pass
+        closing = client.here().close()
+        if closing is not None:
+            asyncio.run(closing)  # there is nothing idle, so it touches no other loop
+        caches.redis.rpush("list", "item")
+
+    before = caches.redis.info("clients")["connected_clients"]
+    call: Any = partial(client.client.ask, "BLPOP", "list", 0)
+    assert caches.together([call, caches.loader(close_meanwhile)])[0] == [b"list", b"item"]
+    assert client.here()._idle == []
+    caches.until(lambda: caches.redis.info("clients")["connected_clients"] == before - 1)
+
+
 def test_after_a_rush_64_connections_are_kept(caches: Any, client: Client) -> None:
     def let_go() -> None:
         while caches.redis.info("clients")["blocked_clients"] < 70:

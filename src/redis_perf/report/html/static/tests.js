@@ -210,6 +210,6 @@ function findingsText(test) {
 }
 
 function changeText(test) {
-  if (!test.base) return "new";
+  if (!test.base) return test.outcome === "passed" ? "new" : "\u2013"; // one that did not end is not compared
   return test.change ? `${whole(test.base[0])} (${signed(test.change)})` : "same";
 }
