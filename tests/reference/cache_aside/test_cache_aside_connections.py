@@ -126,10 +126,12 @@ def test_a_forked_child_has_connections_of_its_own(redis_url: str) -> None:
 
 
 def test_a_connection_that_was_in_use_when_all_were_closed_is_closed_too(caches: Any, client: Client) -> None:
+    connections = client.here()
+
     def close_meanwhile() -> None:
         while not caches.redis.info("clients")["blocked_clients"]:
             pass
-        closing = client.here().close()
+        closing = connections.close()
         if closing is not None:
             asyncio.run(closing)  # there is nothing idle, so it touches no other loop
         caches.redis.rpush("list", "item")
@@ -137,7 +139,7 @@ def test_a_connection_that_was_in_use_when_all_were_closed_is_closed_too(caches:
     before = caches.redis.info("clients")["connected_clients"]
     call: Any = partial(client.client.ask, "BLPOP", "list", 0)
     assert caches.together([call, caches.loader(close_meanwhile)])[0] == [b"list", b"item"]
-    assert client.here()._idle == []
+    assert connections._idle == []
     caches.until(lambda: caches.redis.info("clients")["connected_clients"] == before - 1)
 
 
