@@ -286,6 +286,30 @@ def test_when_the_primary_is_killed_the_replica_takes_over_and_a_reset_brings_bo
     assert before.ask(["GET", "k"]) == [b"v"]
 
 
+def test_a_server_that_hangs_up_while_it_is_given_its_part_is_asked_again(
+    watched_pair: RedisSentinel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched_pair.reset()
+    replica = watched_pair.replica
+    ask = replica.ask
+    before: list[list[str]] = [["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "no"]]
+
+    def hung_up_on_once(*commands: list[str]) -> list[Any]:
+        return ask(*([before.pop()] if before else []), *commands)
+
+    monkeypatch.setattr(replica, "ask", hung_up_on_once)
+    assert not watched_pair._in_step()
+    assert watched_pair._in_step()
+
+
+def test_a_server_that_ended_is_not_waited_for(watched_pair: RedisSentinel) -> None:
+    watched_pair.reset()
+    watched_pair.replica.kill()
+    with pytest.raises(ServerUnavailable):
+        watched_pair._in_step()
+    watched_pair.reset()
+
+
 def _close(asked: Any) -> None:
     for client in asked.sentinels:
         client.close()

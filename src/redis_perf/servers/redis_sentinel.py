@@ -194,7 +194,13 @@ class RedisSentinel:
 
     def _in_step(self) -> bool:
         """Whether the replica has all that the primary has."""
-        primary, replica = (server.ask(["ROLE"])[0] for server in (self.primary, self.replica))
+        servers = self.primary, self.replica
+        try:
+            primary, replica = (server.ask(["ROLE"])[0] for server in servers)
+        except ServerUnavailable:
+            if all(server.alive for server in servers):
+                return False  # a Sentinel that gives a server its part hangs up on all its clients, us among them
+            raise
         assert isinstance(primary, list)
         assert isinstance(replica, list)
         linked = primary[0] == b"master" and replica[0] == b"slave" and replica[3] == b"connected"
