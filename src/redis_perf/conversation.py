@@ -23,7 +23,7 @@ from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 
 from redis_perf.call_path import function, path_of
-from redis_perf.round_trips import round_trip
+from redis_perf.round_trip import round_trip
 from redis_perf.trace import Answer, Operation, Path, Purpose, RoundTrip, Site, Store
 from redis_perf.wire import Caller
 

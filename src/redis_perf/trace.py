@@ -2,104 +2,40 @@
 
 Everything here is frozen, compares by value and knows nothing of clients, sockets or clocks.
 Times are integer nanoseconds of one monotonic clock. `None` means *not seen*, never zero.
-
-What a round trip is: see `redis_perf.conversation`, which is the definition as code.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from typing import Final, Literal, NamedTuple, Self, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Final, Self
 
-Store: TypeAlias = Literal["redis", "postgres"]
-Purpose: TypeAlias = Literal["setup", "transaction", "work"]
-Answer: TypeAlias = Literal["complete", "lost", "in flight", "none owed"]
+from redis_perf.round_trip import Answer, Operation, Path, Purpose, RoundTrip, Site, Store
 
-CHARGED: frozenset[Purpose] = frozenset({"work", "transaction"})
-NETWORK_STEPS = frozenset({"CONNECT", "TLS"})
+__all__ = [
+    "CHARGED",
+    "EVERY_PURPOSE",
+    "NETWORK_STEPS",
+    "NOT_IMPORTED",
+    "Answer",
+    "Opened",
+    "Operation",
+    "Path",
+    "Problem",
+    "Purpose",
+    "RoundTrip",
+    "Site",
+    "Store",
+    "StoreTrace",
+    "Tapped",
+    "Trace",
+    "longest_chain",
+]
+
+CHARGED: Final[frozenset[Purpose]] = frozenset({"work", "transaction"})
+EVERY_PURPOSE: Final[frozenset[Purpose]] = frozenset({"setup", "transaction", "work"})
+NETWORK_STEPS: Final = frozenset({"CONNECT", "TLS"})
 """What opening a connection is called in a trace; neither is a command that a server executes."""
-EVERY_PURPOSE: frozenset[Purpose] = frozenset({"setup", "transaction", "work"})
-
-
-class Site(NamedTuple):
-    """The user's own line that spent a round trip."""
-
-    file: str
-    line: int
-    function: str
-
-
-class Path(NamedTuple):
-    """By which calls the running code had come to a site: the user's lines above it, the nearest first.
-
-    `key` is the same for the same way and no other (two calls on one line are two ways), within one trace. `loop` is
-    the head of the innermost loop around any of these calls, where one is known. `through` is the ORM between the
-    site and the client, if there is one: `"sqlalchemy"`, `"sqlalchemy lazy load"`, `"django"`, `"django lazy load"`.
-    """
-
-    callers: tuple[Site, ...]
-    key: int
-    loop: Site | None = None
-    through: str | None = None
-
-
-class Operation(NamedTuple):
-    """One Redis command or one Postgres statement as it was executed.
-
-    `name` is the command or the statement's verb (`"GET"`, `"INSERT"`), `shape` the kind of question it is
-    (`"GET user:{}"`, `"INSERT INTO messages VALUES ($?)"`). Argument values are never kept.
-    """
-
-    name: str
-    shape: str
-    failed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class RoundTrip:
-    """One wait: everything sent before the client looked at another reply, and the replies it was owed.
-
-    `answer` says how it ended. Only `"complete"` ones are counted as round trips: `"lost"` means the connection
-    ended first, `"in flight"` that the recording did, `"none owed"` that the client had asked for no reply
-    (`CLIENT REPLY OFF`). Their operations were sent all the same and are counted.
-    `waited` marks a blocking command: its time is waiting, not network.
-    `commits` is the number of transactions this round trip committed (Postgres: explicit or implicit; Redis: EXEC).
-    `lane` names the thread or asyncio task that opened it; `server` is its address, `name` the user's name for it.
-    `client` is the client's end of the connection (`"127.0.0.1:53122"`; a Unix socket has no name there): by it the
-    two ends of one connection, seen in the client and on the wire, are known for the same.
-    `waits` says from when to when those waited whose requests shared the connection and merged into this one round
-    trip (tasks of a multiplexing client); empty: it is one wait. Depth is counted in waits.
-    `path` is how the code came to `site`.
-    `arguments` and `key` tell whether two round trips of one trace asked with the same arguments, and about the same
-    first argument (a Redis key, say): salted hashes, good for nothing else. What was asked is the same without them.
-    """
-
-    store: Store
-    connection: int
-    operations: tuple[Operation, ...]
-    started_ns: int
-    ended_ns: int
-    sent_bytes: int | None
-    received_bytes: int | None
-    site: Site | None = None
-    purpose: Purpose = "work"
-    lane: str | None = None
-    server: str | None = None
-    name: str | None = None
-    commits: int = 0
-    answer: Answer = "complete"
-    waited: bool = False
-    client: str | None = None
-    waits: tuple[tuple[int, int], ...] = ()
-    path: Path | None = None
-    arguments: int | None = field(default=None, compare=False, repr=False)
-    key: int | None = field(default=None, compare=False, repr=False)
-
-    @property
-    def intervals(self) -> tuple[tuple[int, int], ...]:
-        """Its waits, of which it is itself the only one if nothing else is known."""
-        return self.waits or ((self.started_ns, self.ended_ns),)
 
 
 @dataclass(frozen=True, slots=True)

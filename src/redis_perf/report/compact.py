@@ -22,7 +22,7 @@ from redis_perf.report.records import (
     to_problem,
     to_tapped,
 )
-from redis_perf.round_trips import round_trip
+from redis_perf.round_trip import round_trip
 from redis_perf.trace import Operation, Path, Problem, RoundTrip, Site, Trace
 
 Packed: TypeAlias = dict[str, Any]

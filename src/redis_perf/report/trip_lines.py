@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from redis_perf.report.attributes import Attributes
 from redis_perf.report.records import from_round_trip, to_round_trip
-from redis_perf.round_trips import round_trip
+from redis_perf.round_trip import round_trip
 from redis_perf.trace import RoundTrip
 
 MOST_KEPT: Final = 20_000

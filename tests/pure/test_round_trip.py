@@ -3,7 +3,7 @@
 import inspect
 from dataclasses import fields
 
-from redis_perf.round_trips import _Loose, round_trip
+from redis_perf.round_trip import _Loose, round_trip
 from redis_perf.trace import RoundTrip
 
 NAMES = [each.name for each in fields(RoundTrip)]
