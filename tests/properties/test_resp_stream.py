@@ -9,7 +9,8 @@ from redis_perf.conversation import Conversation
 from redis_perf.errors import ProtocolError
 from redis_perf.wire import RECEIVED, SENT
 from redis_perf.wire.resp import RespMeter
-from redis_perf.wire.resp_frames import Commands, Replies
+from redis_perf.wire.resp_command_frames import Commands
+from redis_perf.wire.resp_reply_frames import Replies
 from redis_perf.wire.resp_values import KEPT_ARGUMENTS, KEPT_BYTES
 
 WORDS = st.lists(st.binary(max_size=400), min_size=1, max_size=6) | st.lists(st.just(b"x"), min_size=60, max_size=70)

@@ -7,7 +7,8 @@ from redis_perf.trace import RoundTrip
 from redis_perf.wire import RECEIVED, SENT
 from redis_perf.wire.redis_meaning import _remembered
 from redis_perf.wire.resp import RespMeter
-from redis_perf.wire.resp_frames import Commands, Replies
+from redis_perf.wire.resp_command_frames import Commands
+from redis_perf.wire.resp_reply_frames import Replies
 
 SENT_STREAMS = (
     b"*1\r\n$4\r\nPING\r\n",

@@ -12,8 +12,8 @@ from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
 from redis_perf.errors import ProtocolError
 from redis_perf.proxy.sayings import NOT_TLS, TLS_ALONE, UNENCRYPTED
 from redis_perf.trace import Store
-from redis_perf.wire.postgres_dialogue import CANCEL_REQUEST, SSL_REQUEST, STARTUP
 from redis_perf.wire.postgres_frames import Startup
+from redis_perf.wire.postgres_kinds import CANCEL_REQUEST, SSL_REQUEST, STARTUP
 
 Kind: TypeAlias = Literal["session", "replication", "cancel", "unknown"]
 

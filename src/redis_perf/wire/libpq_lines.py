@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NamedTuple, TypeAlias
 
 from redis_perf.errors import ProtocolError
-from redis_perf.wire.postgres_dialogue import MAX_SQL_BYTES
 from redis_perf.wire.postgres_frames import MAX_MESSAGE_BYTES
+from redis_perf.wire.postgres_kinds import MAX_SQL_BYTES
 
 MAX_TEXT_BYTES: Final = 1 << 20
 """A longer message is not waited for: its beginning is kept and the rest passed over."""

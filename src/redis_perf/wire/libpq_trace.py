@@ -16,14 +16,14 @@ from redis_perf.conversation import Conversation
 from redis_perf.errors import ProtocolError
 from redis_perf.wire import CLOSED, LOOKED, SETTLED, Caller
 from redis_perf.wire.libpq_lines import Line, Lines
-from redis_perf.wire.postgres_dialogue import (
+from redis_perf.wire.postgres_dialogue import PostgresDialogue
+from redis_perf.wire.postgres_kinds import (
     CANCEL_REQUEST,
     GSS_REQUEST,
     MAX_SQL_BYTES,
     SILENT,
     SSL_REQUEST,
     STARTUP,
-    PostgresDialogue,
 )
 from redis_perf.wire.settled import Settled
 

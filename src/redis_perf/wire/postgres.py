@@ -7,8 +7,9 @@ from collections.abc import Container
 from redis_perf.conversation import Conversation
 from redis_perf.errors import ProtocolError
 from redis_perf.wire import ARRIVED, CLOSED, LOOKED, RECEIVED, SENT, SETTLED, Caller
-from redis_perf.wire.postgres_dialogue import SILENT, PostgresDialogue
+from redis_perf.wire.postgres_dialogue import PostgresDialogue
 from redis_perf.wire.postgres_frames import FROM_CLIENT, FROM_SERVER, Messages, Startup
+from redis_perf.wire.postgres_kinds import SILENT
 from redis_perf.wire.settled import Settled
 
 __all__ = ["PostgresDialogue", "PostgresMeter"]

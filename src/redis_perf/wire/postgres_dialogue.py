@@ -19,29 +19,19 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from redis_perf.conversation import Asked, Conversation
+from redis_perf.wire import postgres_kinds as kinds
+from redis_perf.wire.postgres_kinds import MAX_SQL_BYTES, NAMES_BYTES
+from redis_perf.wire.postgres_prepared import Asking, Prepared
+from redis_perf.wire.postgres_transaction import PostgresTransaction
 from redis_perf.wire.settled import Settled
-from redis_perf.wire.statements import FUNCTION_CALL, NOT_SEEN, Statement, statement, statements
-
-MAX_SQL_BYTES: Final = 64 * 1024
-NAMES_BYTES: Final = 1024
-"""How much of a statement, and of what names a portal or prepared statement, is kept at most."""
-MAX_REMEMBERED: Final = 4096
-"""How many prepared statements, and how many portals, are remembered by name."""
-
-STARTUP: Final = "startup"
-SSL_REQUEST: Final = "ssl"
-GSS_REQUEST: Final = "gss"
-CANCEL_REQUEST: Final = "cancel"
-SILENT: Final = frozenset({"X", CANCEL_REQUEST})
-"""What a client sends without any answer: not part of any round trip."""
+from redis_perf.wire.statements import FUNCTION_CALL, statements
 
 _READY, _FLUSHED, _AUTHENTICATED, _BYTE = "Z", "H", "auth", "byte"
 _DEMANDS = frozenset({_READY, _FLUSHED, _AUTHENTICATED, _BYTE})
 _PARSED, _BOUND, _CLOSED, _DESCRIBED, _EXECUTED, _COPIED = "1", "2", "3", "D", "E", "c"
-_ENDS_BLOCK = frozenset({"ROLLBACK", "ABORT", "PREPARE TRANSACTION"})
 
 
 @dataclass(slots=True, eq=False)
@@ -54,19 +44,6 @@ class _Due:
     """How many of them have been."""
 
 
-class _Asking(NamedTuple):
-    """A statement, and a hash of what it is asked with: None where that was not seen whole."""
-
-    statement: Statement
-    arguments: int | None = None
-
-    def bound(self, parameters: bytes | None) -> _Asking:
-        """With these parameters."""
-        seen = parameters is not None and self.arguments is not None
-        return self._replace(arguments=hash((self.arguments, parameters)) if seen else None)
-
-
-_NOT_SEEN: Final = _Asking(NOT_SEEN)
 _EMPTY: Final = {kind: _Due(kind, []) for kind in (*_DEMANDS, _PARSED, _BOUND, _CLOSED, _DESCRIBED, _EXECUTED, _COPIED)}
 """Answers that decide on no operation need not be told apart."""
 
@@ -75,7 +52,7 @@ class PostgresDialogue:
     """Told of each message either side has sent, in order, it drives the conversation.
 
     `client` is called after `conversation.sent`, `server` after `conversation.received`; `looked` stays the meter's.
-    A message is its type letter, or one of the names above for those that have none, and the beginning of its body.
+    A message is its type letter, or its name in `postgres_kinds` if it has none, and the beginning of its body.
     Statements whose whole text is in `housekeeping` are the driver's own: setup, and preparing them too.
     """
 
@@ -83,16 +60,13 @@ class PostgresDialogue:
         self._conversation = conversation
         self._housekeeping = housekeeping
         self._due: deque[_Due] = deque()
-        self._statements: dict[bytes, _Asking] = {}
-        self._portals: dict[bytes, _Asking] = {}
+        self._prepared = Prepared()
+        self._transaction = PostgresTransaction()
         self._skips = False  # the server ignores everything up to the next Sync
         self._executes = 0  # how many answers to an Execute are due
         self._copying: _Due | None = None  # the simple Query whose COPY data are on their way
         self._copies = False
         self._streams = False  # COPY data were sent before the server asked for them
-        self._wrote = False  # this batch executed something that its end will commit
-        self._failed = False
-        self._in_block = False
         self._fatal_ns: int | None = None
 
     @property
@@ -103,7 +77,7 @@ class PostgresDialogue:
     @property
     def in_block(self) -> bool:
         """A transaction block is open, as far as the server has said."""
-        return self._in_block
+        return self._transaction.in_block
 
     def client(self, kind: str, body: bytes) -> None:
         """The client's next message."""
@@ -113,18 +87,18 @@ class PostgresDialogue:
                 sql = _text(body.partition(b"\0")[0])
                 asked = statements(sql, housekeeping=sql in self._housekeeping)
                 arguments = hash(sql) if len(asked) == 1 and len(body) < MAX_SQL_BYTES else None
-                self._owe(_READY, [_Asking(each, arguments) for each in asked])
+                self._owe(_READY, [Asking(each, arguments) for each in asked])
             case "F":
-                self._owe(_READY, [_Asking(FUNCTION_CALL)])
+                self._owe(_READY, [Asking(FUNCTION_CALL)])
             case "S":
                 self._skips = False
                 self._owe(_READY)
             case "P" | "B" | "C" | "D" | "E" | "H" | "c" | "f" | "d":
                 self._extended(kind, body)
-            case "startup" | "p":
+            case kinds.STARTUP | "p":
                 self._conversation.serves("setup")
                 self._owe(_AUTHENTICATED)
-            case "ssl" | "gss":
+            case kinds.SSL_REQUEST | kinds.GSS_REQUEST:
                 self._conversation.serves("setup")
                 self._owe(_BYTE)
 
@@ -134,22 +108,20 @@ class PostgresDialogue:
         match kind:
             case "P":
                 own = (sql := _text(second)) in self._housekeeping
-                whole = hash(sql) if len(second) < MAX_SQL_BYTES else None
-                _remember(self._statements, first, _Asking(statement(sql, housekeeping=own), whole))
+                self._prepared.parse(first, sql, whole=len(second) < MAX_SQL_BYTES, housekeeping=own)
                 if own:
                     self._conversation.serves("setup")
                 self._owe(_PARSED)
             case "B":
-                asking = self._statements.get(second, _NOT_SEEN)
-                _remember(self._portals, first, asking.bound(rest[len(second) :] if len(body) < NAMES_BYTES else None))
+                self._prepared.bind(first, second, rest[len(second) :] if len(body) < NAMES_BYTES else None)
                 self._owe(_BOUND)
             case "E":
                 self._streams = False
-                self._owe(_EXECUTED, [self._portals.get(first, _NOT_SEEN)])
+                self._owe(_EXECUTED, [self._prepared.portal(first)])
             case "D":
                 self._owe(_DESCRIBED)
             case "C":
-                (self._statements if first[:1] == b"S" else self._portals).pop(first[1:], None)
+                self._prepared.close(first)
                 self._owe(_CLOSED)
             case "H":
                 if self._due and self._due[-1].kind not in _DEMANDS:
@@ -159,7 +131,7 @@ class PostgresDialogue:
             case _:
                 self._copy_ends()
 
-    def _owe(self, kind: str, executes: Iterable[_Asking] = ()) -> None:
+    def _owe(self, kind: str, executes: Iterable[Asking] = ()) -> None:
         asked = [self._conversation.asked(*each.statement, arguments=each.arguments) for each in executes]
         if self._skips:
             _fail(asked)
@@ -203,12 +175,12 @@ class PostgresDialogue:
         while self._due:
             due = self._due[0]
             if settled.failed:
-                self._failed = True
+                self._transaction.failed = True
                 _fail(due.asked[due.done :])
             if due.kind == _READY:
                 for asked in due.asked[due.done :]:
-                    self._tagged(asked.name)
-                guess = "T" if self._in_block else "I"
+                    self._executed(asked.name)
+                guess = "T" if self.in_block else "I"
                 self._ready(at_ns, settled.status or guess if len(self._due) == 1 else guess)
             elif due.asked:
                 self._completed(at_ns, due.asked[0].name)
@@ -241,41 +213,27 @@ class PostgresDialogue:
 
     def _completed(self, at_ns: int, tag: str) -> None:
         if self._due:
-            self._tagged(tag)
+            self._executed(tag)
             if self._due[0].kind == _READY and self._due[0].asked:
                 self._due[0].done += 1
         self._answered(at_ns, _EXECUTED)
 
-    def _tagged(self, tag: str) -> None:
-        """A statement was executed."""
-        if tag in ("COMMIT", "END"):
-            self._commit()
-            self._in_block = False
-        elif tag in ("BEGIN", "START TRANSACTION"):
-            self._wrote, self._in_block = False, True
-        elif tag in _ENDS_BLOCK:
-            self._wrote = self._in_block = False
-        else:
-            self._wrote = True
-
-    def _commit(self) -> None:
-        if not self._failed:
+    def _executed(self, tag: str) -> None:
+        if self._transaction.executed(tag):
             self._conversation.committed()
-        self._wrote = False
 
     def _ready(self, at_ns: int, status: str) -> None:
         while self._due and self._due[0].kind not in (_READY, _AUTHENTICATED):
             self._pop(at_ns)
+        commits = self._transaction.ready(status)
         if self._due:
-            if self._wrote and status == "I":
-                self._commit()
+            if commits:
+                self._conversation.committed()
             self._pop(at_ns)
-        self._wrote = self._failed = False
-        self._in_block = status in ("T", "E")
         self._fatal_ns = None
 
     def _error(self, at_ns: int) -> None:
-        self._failed, self._fatal_ns = True, at_ns
+        self._transaction.failed, self._fatal_ns = True, at_ns
         if self._copying is not None:
             self._due.append(self._copying)
             self._conversation.owe()
@@ -303,8 +261,10 @@ class PostgresDialogue:
         while self._due and self._due[0].kind != _COPIED:  # the server ignores a Sync or Flush sent already
             ignored = self._due.popleft()
             self._executes -= ignored.kind == _EXECUTED
-            if ignored.kind in _DEMANDS:
-                (self._conversation.forgiven if self._streams else lambda: self._conversation.settled(at_ns))()
+            if ignored.kind in _DEMANDS and self._streams:
+                self._conversation.forgiven()
+            elif ignored.kind in _DEMANDS:
+                self._conversation.settled(at_ns)
         if self._due:
             self._due.popleft()
         self._due.appendleft(execute)
@@ -325,9 +285,3 @@ def _text(body: bytes) -> str:
 def _fail(asked: Iterable[Asked]) -> None:
     for operation in asked:
         operation.failed = True
-
-
-def _remember(names: dict[bytes, _Asking], name: bytes, known: _Asking) -> None:
-    if len(names) >= MAX_REMEMBERED and name not in names:
-        del names[next(iter(names))]
-    names[name] = known

@@ -7,7 +7,7 @@ from struct import Struct
 from typing import Final, NamedTuple
 
 from redis_perf.errors import ProtocolError
-from redis_perf.wire.postgres_dialogue import (
+from redis_perf.wire.postgres_kinds import (
     CANCEL_REQUEST,
     GSS_REQUEST,
     MAX_SQL_BYTES,
@@ -34,8 +34,8 @@ FROM_SERVER: Final[Mapping[str, int]] = {
 """The type letters there are, and how much of each body is kept."""
 
 
-class Message(NamedTuple):
-    """A message, or part of one."""
+class MessagePart(NamedTuple):
+    """A message, or what a chunk held of one."""
 
     kind: str
     size_bytes: int
@@ -65,7 +65,7 @@ class Messages:
         """A message has begun that is not whole."""
         return bool(self._header)
 
-    def feed(self, data: bytes) -> Iterator[Message]:
+    def feed(self, data: bytes) -> Iterator[MessagePart]:
         """Raises ProtocolError."""
         position = 0
         while position < len(data):
@@ -73,11 +73,11 @@ class Messages:
             if begins and data[position] in self._runs:
                 position = self._run(data, position)
                 if position > start:
-                    yield Message(chr(data[start]), position - start, True, b"")
+                    yield MessagePart(chr(data[start]), position - start, True, b"")
                     continue
             position = self._more(data, position)
             kind, whole = chr(self._header[0]), len(self._header) == _HEADER_BYTES and not self._left
-            yield Message(kind, position - start, begins, bytes(self._body) if whole else None)
+            yield MessagePart(kind, position - start, begins, bytes(self._body) if whole else None)
             if whole:
                 self._header = b""
                 self._body.clear()

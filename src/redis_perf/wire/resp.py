@@ -15,8 +15,9 @@ from typing import Final
 from redis_perf.conversation import Asked, Conversation, Exchanged
 from redis_perf.wire import ARRIVED, CLOSED, LOOKED, RECEIVED, REPLIED, SENT, SETTLED, Caller, Event, redis_commands
 from redis_perf.wire.redis_meaning import meaning
+from redis_perf.wire.resp_command_frames import Commands
 from redis_perf.wire.resp_exchanges import exchanges
-from redis_perf.wire.resp_frames import Commands, Replies
+from redis_perf.wire.resp_reply_frames import Replies
 from redis_perf.wire.resp_values import ONLY_RESP3, Command, Reply
 from redis_perf.wire.settled import Settled
 

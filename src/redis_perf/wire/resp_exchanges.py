@@ -15,12 +15,11 @@ from redis_perf.trace import Operation
 from redis_perf.wire import RECEIVED, SENT, Event, redis_commands
 from redis_perf.wire.redis_meaning import meaning
 from redis_perf.wire.resp_plain import plain_commands
-from redis_perf.wire.resp_values import LINES, MAX_HEADER_BYTES, ONLY_RESP3
+from redis_perf.wire.resp_values import LINES, MAX_HEADER_BYTES, NO_STRING, ONLY_RESP3
 
 _REMEMBERED: Final = 1024
 _REMEMBERED_BYTES: Final = 256
 _STRING, _ERROR = b"$"[0], b"-"[0]
-_NO_STRING: Final = b"$-1\r\n"
 _CHANGES_CONNECTION: Final = frozenset({"MONITOR", "RESET", "CLIENT REPLY", "QUIT"}) | {
     verb.decode() for verb in redis_commands.SUBSCRIBE | redis_commands.UNSUBSCRIBE
 }
@@ -68,7 +67,7 @@ def _failed(reply: bytes, *, resp3: bool) -> bool | None:
     """Whether it is an error; None if it is more or less than one whole line or string."""
     kind = reply[0] if reply else 0
     if kind == _STRING:
-        if reply == _NO_STRING:
+        if reply == NO_STRING:
             return False
         end = reply.find(b"\r\n", 1, MAX_HEADER_BYTES)
         digits = reply[1:end]

@@ -1,6 +1,7 @@
 """The common cases of RESP, read at once: whole small commands, and a reply that is one whole line or string.
 
-The same results as `resp_frames` has byte by byte, several times as fast. Whatever else begins is `None` here.
+The same results as `resp_command_frames` and `resp_reply_frames` have byte by byte, several times as fast. Whatever
+else begins is `None` here.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from redis_perf.wire.resp_values import (
     KEPT_BYTES,
     LINES,
     MAX_HEADER_BYTES,
+    NO_STRING,
     NULL,
     STRINGS,
     Command,
     Reply,
 )  # fmt: skip
 
-_NO_STRING: Final = b"$-1\r\n"
 PLAIN_BYTES: Final = 16 * 1024
 """What is longer is not split: most of it is likely one argument."""
 _COUNTS: Final = {b"*%d" % count: count for count in range(1, KEPT_ARGUMENTS + 1)}
@@ -55,8 +56,8 @@ def plain_commands(data: bytes) -> list[Command] | None:
 def plain_reply(data: bytes, start: int) -> Reply | None:
     """The line or string that begins here, if it is whole."""
     kind = data[start]
-    if data.startswith(_NO_STRING, start):
-        return Reply(kind, True, b"", b"", (), len(_NO_STRING))
+    if data.startswith(NO_STRING, start):
+        return Reply(kind, True, b"", b"", (), len(NO_STRING))
     if kind in STRINGS:
         end = data.find(b"\n", start, start + MAX_HEADER_BYTES)
         digits = data[start + 1 : end - 1]

@@ -14,6 +14,8 @@ ERRORS: Final = frozenset(b"-!")
 ONLY_RESP3: Final = frozenset(b">%~_,#(=!")
 NULL: Final = b"_"[0]
 END: Final = b"\r\n"
+NO_STRING: Final = b"$-1\r\n"
+"""How RESP2 says null."""
 
 
 class Command(NamedTuple):

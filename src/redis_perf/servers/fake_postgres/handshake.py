@@ -8,8 +8,8 @@ from typing import Final
 from redis_perf.servers.fake_postgres import frames
 from redis_perf.servers.fake_postgres.frames import Body
 from redis_perf.servers.fake_postgres.replies import Refusal
-from redis_perf.wire.postgres_dialogue import CANCEL_REQUEST, STARTUP
 from redis_perf.wire.postgres_frames import Startup
+from redis_perf.wire.postgres_kinds import CANCEL_REQUEST, STARTUP
 
 _DECLINED: Final = b"N"
 _CODE: Final = struct.Struct("!I")

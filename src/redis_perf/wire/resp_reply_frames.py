@@ -1,8 +1,7 @@
-"""RESP2 and RESP3 framing, both ways, a chunk at a time.
+"""What a Redis server sends, RESP2 and RESP3, cut into replies a chunk at a time.
 
-Nothing is buffered that is not asked for: bodies are stepped over by their announced length, so an announced
-1 GiB string costs nothing. What is kept is bounded: the first arguments of a command, cut to a length, and the first
-two elements of a reply, by which pub/sub messages are told apart.
+What is kept is bounded: the beginnings of the first two elements of a reply, by which pub/sub messages are told
+apart, and which elements are errors.
 """
 
 from __future__ import annotations
@@ -10,158 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from redis_perf.errors import ProtocolError
-from redis_perf.wire.resp_plain import PLAIN_BYTES, plain_commands, plain_reply
-from redis_perf.wire.resp_values import (
-    END,
-    ERRORS,
-    KEPT_ARGUMENTS,
-    KEPT_BYTES,
-    LINES,
-    MAX_HEADER_BYTES,
-    NULL,
-    STRINGS,
-    Command,
-    Reply,
-)  # fmt: skip
+from redis_perf.wire.resp_plain import plain_reply
+from redis_perf.wire.resp_stream import RespStream
+from redis_perf.wire.resp_values import END, ERRORS, KEPT_BYTES, LINES, MAX_HEADER_BYTES, NULL, STRINGS, Reply
 
-MAX_INLINE_BYTES: Final = 64 * 1024
 MAX_DEPTH: Final = 128
 MAX_NOTED_ERRORS: Final = 4096
 
-_BULK, _ARRAY = b"$"[0], b"*"[0]
+_BULK = b"$"[0]
 _AGGREGATES = frozenset(b"*~>%|")
 _COUNTED_TWICE = frozenset(b"%|")
 _ATTRIBUTE = b"|"[0]
 _STREAMED = b"?"[0]
-_COMMAND_STARTS = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ \t\r\n\"'")
 
 
-class _Stream:
-    """One direction of one connection: where it is, and the header line that is not whole yet."""
-
-    def __init__(self, connection: int, sender: str) -> None:
-        self._connection = connection
-        self._sender = sender
-        self._offset = 0  # of the chunk in hand, its remembered beginning included
-        self._skip = 0
-
-    def passed(self, size_bytes: int) -> None:
-        """So much was read by others, all of it whole."""
-        self._offset += size_bytes
-
-    def _wrong(self, problem: str, position: int) -> ProtocolError:
-        return ProtocolError(problem, connection=self._connection, sender=self._sender, offset=self._offset + position)
-
-    def _number(self, data: bytes, start: int, end: int, what: str) -> int:
-        digits = data[start:end]
-        if digits.isdigit() or (digits[:1] == b"-" and digits[1:].isdigit()):
-            number = int(digits)
-            if number >= -1:
-                return number
-        raise self._wrong(f"{digits[:MAX_HEADER_BYTES]!r} is no {what}", start)
-
-
-class Commands(_Stream):
-    """What a client sends: `feed` yields each command that is whole."""
-
-    def __init__(self, connection: int) -> None:
-        super().__init__(connection, "client")
-        self._rest: list[bytes] = []  # of a line that is not whole yet
-        self._rest_bytes = 0
-        self._missing = 0  # arguments of the command in hand that are still to come
-        self._count = 0
-        self._argv: list[bytes] = []
-        self._wanted = 0  # bytes of the argument in hand that will be kept
-
-    @property
-    def unfinished(self) -> bool:
-        """A command has begun that is not whole."""
-        return bool(self._rest or self._skip or self._missing)
-
-    def feed(self, data: bytes) -> Iterator[Command]:
-        """Raises ProtocolError."""
-        if len(data) <= PLAIN_BYTES and not self.unfinished:
-            commands = plain_commands(data)
-            if commands is not None:
-                self._offset += len(data)
-                yield from commands
-                return
-        if self._rest and b"\n" not in data and self._rest_bytes + len(data) < self._longest(self._rest[0][0]):
-            self._remember(data)
-            return
-        position, began = 0, self._rest_bytes
-        if self._rest:
-            data = b"".join([*self._rest, data])
-        end_of_data = len(data)
-        while position < end_of_data:
-            if self._skip:
-                position = self._body(data, position)
-            else:
-                end = self._line_end(data, position)
-                if end < 0:
-                    break
-                position = self._header(data, position, end)
-            if not self._missing and not self._skip:
-                yield Command(self._argv, self._count, position - began)
-                self._argv, began = [], position
-        self._rest, self._rest_bytes = [], 0
-        if position < end_of_data:
-            self._remember(data[position:])
-        self._offset += position
-
-    def _remember(self, rest: bytes) -> None:
-        self._rest.append(rest)
-        self._rest_bytes += len(rest)
-
-    def _header(self, data: bytes, start: int, end: int) -> int:
-        first = data[start]
-        if self._missing:
-            if first != _BULK:
-                raise self._wrong(f"{data[start : start + 1]!r} where an argument should begin ('$')", start)
-            length = self._number(data, start + 1, end - 1, "length of an argument")
-            if length < 0:
-                raise self._wrong("an argument of length -1", start)
-            self._missing -= 1
-            self._skip = length + 2
-            self._wanted = min(length, KEPT_BYTES) if len(self._argv) < KEPT_ARGUMENTS else 0
-            if len(self._argv) < KEPT_ARGUMENTS:
-                self._argv.append(b"")
-        elif first == _ARRAY:
-            self._missing = max(self._number(data, start + 1, end - 1, "number of arguments"), 0)
-            self._count = self._missing
-        else:
-            words = data[start:end].split()
-            self._argv, self._count = [word[:KEPT_BYTES] for word in words[:KEPT_ARGUMENTS]], len(words)
-        return end + 1
-
-    def _body(self, data: bytes, position: int) -> int:
-        if self._wanted:
-            kept = data[position : position + self._wanted]
-            self._argv[-1] = self._argv[-1] + kept if self._argv[-1] else kept
-            self._wanted -= len(kept)
-        step = min(self._skip, len(data) - position)
-        self._skip -= step
-        return position + step
-
-    def _line_end(self, data: bytes, start: int) -> int:
-        """Where the header line ends; -1 if it is not whole yet."""
-        longest = self._longest(data[start])
-        inline = longest == MAX_INLINE_BYTES
-        if inline and data[start] not in _COMMAND_STARTS:
-            raise self._wrong(f"{data[start : start + 1]!r} where a command should begin (is this TLS?)", start)
-        end = data.find(b"\n", start, start + longest)
-        if end < 0 and len(data) - start >= longest:
-            what = f"an inline command longer than {longest} bytes" if inline else "a length that does not end"
-            raise self._wrong(what, start)
-        return end
-
-    def _longest(self, first: int) -> int:
-        """How many bytes a line that begins so may have."""
-        return MAX_HEADER_BYTES if self._missing or first == _ARRAY else MAX_INLINE_BYTES
-
-
-class Replies(_Stream):
+class Replies(RespStream):
     """What a server sends: `feed` yields each whole value that is not part of another."""
 
     def __init__(self, connection: int) -> None:
@@ -250,15 +112,15 @@ class Replies(_Stream):
             self._null = self._null or (kind == NULL and not self._open)
             return start + 1, False
         if kind not in STRINGS and kind not in _AGGREGATES:
-            raise self._wrong(f"{data[start : start + 1]!r} where a reply should begin", start)
+            raise self.wrong(f"{data[start : start + 1]!r} where a reply should begin", start)
         end = data.find(b"\n", start, start + MAX_HEADER_BYTES)
         if end < 0:
             if len(data) - start >= MAX_HEADER_BYTES:
-                raise self._wrong("a length that does not end", start)
+                raise self.wrong("a length that does not end", start)
             return start, False
         if data[start + 1] == _STREAMED:
-            raise self._wrong("a streamed RESP3 value, which no server is known to send and this does not read", start)
-        length = self._number(data, start + 1, end - 1, "length")
+            raise self.wrong("a streamed RESP3 value, which no server is known to send and this does not read", start)
+        length = self.number(data, start + 1, end - 1, "length")
         self._note(kind, length)
         return end + 1, self._opened(kind, length, start)
 
@@ -273,7 +135,7 @@ class Replies(_Stream):
         if not length:
             return kind != _ATTRIBUTE
         if len(self._open) == MAX_DEPTH:
-            raise self._wrong(f"values nested deeper than {MAX_DEPTH}", start)
+            raise self.wrong(f"values nested deeper than {MAX_DEPTH}", start)
         elements = length * 2 if kind in _COUNTED_TWICE else length
         self._open.append([elements, elements, kind])
         return False
