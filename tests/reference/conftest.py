@@ -317,18 +317,24 @@ class Relay:
             thread.join(5)
 
     def _accept(self) -> None:
-        with suppress(OSError):
+        with suppress(OSError):  # it was closed
             while True:
-                client, _ = self._listener.accept()
-                if self._mode == "refuse":
-                    client.close()
-                    continue
-                server = socket.create_connection(self._server)
-                self._sockets += [client, server]
-                for source, target, replies in ((client, server, False), (server, client, True)):
-                    thread = threading.Thread(target=self._pump, args=(source, target, replies), daemon=True)
-                    self._threads.append(thread)
-                    thread.start()
+                self._connect(self._listener.accept()[0])
+
+    def _connect(self, client: socket.socket) -> None:
+        try:
+            server = socket.create_connection(self._server)
+        except OSError:  # which may be dead at this moment
+            client.close()
+            return
+        self._sockets += [client, server]
+        if self._mode == "refuse":  # looked at last: whoever sets it closes only what is among the sockets then
+            self._close_all()
+            return
+        for source, target, replies in ((client, server, False), (server, client, True)):
+            thread = threading.Thread(target=self._pump, args=(source, target, replies), daemon=True)
+            self._threads.append(thread)
+            thread.start()
 
     def _pump(self, source: socket.socket, target: socket.socket, replies: bool) -> None:
         with suppress(OSError):

@@ -50,7 +50,8 @@ def test_a_ttl_of_zero_is_refused_not_taken_for_ever(caches: Any, ttl: float) ->
 def test_a_redis_that_went_away_is_not_asked_again_by_callers_and_is_found_again(
     caches: Any, redis_relay: Any, mode: str
 ) -> None:
-    client = Face(caches, caches.client(redis_relay.address, timeout_seconds=1, probe_seconds=0.01))
+    timeout_seconds = 1 if mode == "hang" else 5
+    client = Face(caches, caches.client(redis_relay.address, timeout_seconds=timeout_seconds, probe_seconds=0.01))
     client.set("key", "value")
     redis_relay.mode = mode
     with pytest.raises(CacheUnavailable, match=r"^Redis did not answer GET: "):
@@ -71,7 +72,7 @@ def test_a_redis_that_went_away_is_not_asked_again_by_callers_and_is_found_again
 
 def test_a_redis_that_is_late_is_found(caches: Any, redis_relay: Any) -> None:
     redis_relay.mode = "refuse"
-    client = Face(caches, caches.client(redis_relay.address, timeout_seconds=0.1, probe_seconds=0.01))
+    client = Face(caches, caches.client(redis_relay.address, probe_seconds=0.01))
     assert client.client.available, "nobody has asked yet"
     assert not client.ping()
     redis_relay.mode = "pass"
@@ -80,7 +81,7 @@ def test_a_redis_that_is_late_is_found(caches: Any, redis_relay: Any) -> None:
 
 
 def test_nothing_is_retried(caches: Any, redis_relay: Any) -> None:
-    client = Face(caches, caches.client(redis_relay.address, timeout_seconds=0.1, probe_seconds=60))
+    client = Face(caches, caches.client(redis_relay.address, probe_seconds=60))
     client.ping()
     caches.redis.config_resetstat()
     redis_relay.mode = "lose_reply"
@@ -90,20 +91,20 @@ def test_nothing_is_retried(caches: Any, redis_relay: Any) -> None:
 
 
 def test_a_closed_client_stops_asking(caches: Any, redis_relay: Any) -> None:
-    client = Face(caches, caches.client(redis_relay.address, timeout_seconds=0.1, probe_seconds=0.01))
+    client = Face(caches, caches.client(redis_relay.address, probe_seconds=0.01))
     redis_relay.mode = "refuse"
     assert not client.ping()
     client.close()
     running = client.client._background
     if caches.twin == "sync":
-        running._last.join(5)
+        running._last.join(20)
         assert not running._last.is_alive()
     else:
         caches.until(lambda: not running._running)
 
 
 def test_nobody_looks_out_for_a_client_that_nobody_has(redis_relay: Any) -> None:
-    client = RedisClient(redis_relay.address, timeout_seconds=0.1, probe_seconds=0.01)
+    client = RedisClient(redis_relay.address, timeout_seconds=5, probe_seconds=0.01)
     redis_relay.mode = "refuse"
     assert not client.ping()
     looking_out = client._background._last
@@ -119,7 +120,7 @@ def test_nobody_looks_out_for_a_client_that_nobody_has(redis_relay: Any) -> None
 
 def test_a_loop_that_ended_does_not_keep_redis_away(redis_relay: Any) -> None:
     """Whoever looks out for Redis was a task of a loop that is no more."""
-    client = AsyncRedisClient(redis_relay.address, timeout_seconds=0.1, probe_seconds=0.01)
+    client = AsyncRedisClient(redis_relay.address, timeout_seconds=5, probe_seconds=0.01)
     redis_relay.mode = "refuse"
     assert not asyncio.run(client.ping())
     redis_relay.mode = "pass"

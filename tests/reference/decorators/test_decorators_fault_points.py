@@ -74,7 +74,7 @@ class Broken:
         there = self._twin.cache()
         assert self._twin.finish(there.get(persona.key(self._id))) == found
         for key in self._redis.scan_iter():
-            assert 0 < self._redis.pttl(key) <= 2 * (60 + 10) * 1000  # of a stamp: twice value and lease
+            assert -1 != self._redis.pttl(key) <= 2 * (60 + 10) * 1000  # of a stamp: twice value and lease
         return found
 
     def _functions(self, cache: Any) -> tuple[Any, Any]:

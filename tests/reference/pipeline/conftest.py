@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ import redis_perf_reference.sync.two_tier_cache as sync_two_tier
 from redis_perf_reference.personas import persona_for, prompt_for, response_to
 from redis_perf_reference.resources import script
 
+PATIENCE_SECONDS = 30
 SYNC = (sync_clients, sync_shared, sync_two_tier, sync_pipeline, sync_optimized)
 ASYNCIO = (asyncio_clients, asyncio_shared, asyncio_two_tier, asyncio_pipeline, asyncio_optimized)
 
@@ -89,12 +91,10 @@ class Twin:
     @staticmethod
     def eventually(condition: Callable[[], bool]) -> None:
         """Waits for what another thread is about to do."""
-        pause = threading.Event()
-        for _ in range(2000):
-            if condition():
-                return
+        pause, until = threading.Event(), monotonic() + PATIENCE_SECONDS
+        while not condition():
+            assert monotonic() < until, f"did not happen within {PATIENCE_SECONDS} s"
             pause.wait(0.005)
-        pytest.fail("did not happen within 10 s")
 
 
 class Counted:

@@ -96,7 +96,7 @@ def test_a_silent_subscription_is_given_up(caches: Any, redis_relay: Any) -> Non
 
 
 def test_an_idle_subscription_stays(caches: Any) -> None:
-    cache = caches.two_tier(heartbeat_seconds=0.5)
+    cache = caches.two_tier(heartbeat_seconds=1)
     cache.set("a", 1, ttl=60)
     pings = int(caches.redis.info("commandstats").get("cmdstat_ping", {"calls": 0})["calls"])
     caches.eventually(lambda: caches.redis.info("commandstats").get("cmdstat_ping", {"calls": 0})["calls"] > pings + 1)

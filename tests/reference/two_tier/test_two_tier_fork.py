@@ -35,10 +35,10 @@ def outside(redis_url: str) -> Iterator[Any]:
 
 
 def in_child(work: Callable[[], bool]) -> bool:
-    """What it comes to in a forked child; False where it raises or takes 10 seconds."""
+    """What it comes to in a forked child; False where it raises or takes a minute."""
     child = os.fork()
     if child == 0:
-        signal.alarm(10)
+        signal.alarm(60)
         try:
             os._exit(0 if work() else 1)
         finally:

@@ -84,13 +84,13 @@ def test_trap_24_copies_are_dropped_when_the_subscription_drops(caches: Any) -> 
 
 def test_trap_24_copies_live_shortly_while_nothing_is_heard(caches: Any, redis_relay: Any) -> None:
     redis_relay.mode = "refuse"
-    cache = caches.two_tier(redis_relay.address, unheard_ttl=0.5)
+    cache = caches.two_tier(redis_relay.address, unheard_ttl=10)
     assert cache.set("key", "value", ttl=60).skipped
-    assert 0 < cache.local.ttl("key") <= 0.5
+    assert 0 < cache.local.ttl("key") <= 10
     redis_relay.mode = "pass"
     caches.eventually(lambda: cache.get_stats().listening)
     caches.eventually(lambda: cache.set("key", "value", ttl=60).everywhere)
-    assert cache.local.ttl("key") > 0.5
+    assert cache.local.ttl("key") > 10
 
 
 def test_trap_25_keys_are_counted_once_and_only_what_matches_is_deleted(caches: Any) -> None:
@@ -232,4 +232,4 @@ def test_what_a_stranger_wrote_is_a_miss_and_hides_no_other_value(caches: Any) -
     caches.redis.set("{cache}:v:b", b"no line of stamps", px=60_000)
     assert cache.get_many(["a", "b", "nothing", "c"]) == {"a": 1, "c": 3}
     found = cache.find(["b", "nothing", "c"])
-    assert {key: (one.value, 59 < one.ttl <= 60) for key, one in found.items()} == {"c": (3, True)}
+    assert {key: (one.value, 50 < one.ttl <= 60) for key, one in found.items()} == {"c": (3, True)}
