@@ -131,3 +131,51 @@ def test_the_delay_pipe_sees_each_wait_and_no_arrival(echo: int) -> None:
         pipe.send_signal(signal.SIGTERM)
         seen = json.loads(pipe.communicate()[0])
     assert slope.turns(seen) == (3, 1)
+
+
+AGAIN = """
+import run
+
+class Measured(run.Measuring):
+    def __init__(self, *numbers):
+        super().__init__(None, True)
+        self.numbers, self.asked = iter(numbers), []
+
+    def cases(self, chosen, side_by_side=8):
+        self.asked.append([(case["name"], case["latencies_ms"], case["hold_ms"]) for case in chosen])
+        return [case | next(self.numbers) for case in chosen]
+
+def case(name, witness, twin=""):
+    return {"name": name, "witness": witness, "twin": twin, "skipped": "", "latencies_ms": (20, 160), "hold_ms": 3}
+
+right = {"disagreements": [], "disagreements_of_the_proxy": []}
+wrong, wrong_proxy = right | {"disagreements": ["3, 4"]}, right | {"disagreements_of_the_proxy": ["3, 4"]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("witnesses", "first", "anew", "asked"),
+    [
+        (["slope", "slope"], ["right", "wrong"], ["right"], ["1"]),
+        (["slope", "slope"], ["right", "wrong"], ["wrong"], ["1"]),
+        (["system calls"], ["wrong_proxy"], ["right"], ["0"]),
+        (["system calls"], ["wrong"], [], []),
+    ],
+    ids=["a busy machine", "a wrong count", "at the proxy", "system calls have no time"],
+)
+def test_what_a_busy_machine_may_have_added_is_measured_again_and_what_is_wrong_stays_wrong(
+    witnesses: list[str], first: list[str], anew: list[str], asked: list[str]
+) -> None:
+    code = f"""{AGAIN}
+chosen = [case(str(number), witness) for number, witness in enumerate({witnesses})]
+measured = Measured({", ".join([*first, *anew])})
+cases = measured.again(measured.cases(chosen), chosen)
+assert measured.asked[1:] == [[(name, [40, 320], 30)] for name in {asked}], measured.asked
+wanted = [{", ".join(first)}]
+for name, number in zip({asked}, [{", ".join(anew)}]):
+    wanted[int(name)] = number
+assert [(case["name"], case["disagreements"], case["disagreements_of_the_proxy"]) for case in cases] == [
+    (str(number), *one.values()) for number, one in enumerate(wanted)
+], cases
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=WITNESSES, check=True)

@@ -4,8 +4,8 @@
     python cases.py run < request.json      one JSON line per run of a case
 
 The request says where the servers are (`direct`), which pipes to go `through` (one after another, several times;
-none is one direct run), how many `runs` of a single way there are to be, whether to count with the `tapped` clients,
-and which `cases` to run.
+none is one direct run) and their latencies, how many `runs` of a single way there are to be, whether to count with the
+`tapped` clients, and which `cases` to run.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def results(request: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for name in request["cases"]:
         case = CASES[name]
         times: list[list[int]] = [[] for _ in through]
-        while more_runs(times, case.latencies_ms, request["runs"]):
+        while more_runs(times, request["latencies_ms"], request["runs"]):
             for number, at in enumerate(through):
                 result: dict[str, Any] = {"case": name, "through": number, "begun_ns": time.monotonic_ns()}
                 try:
