@@ -9,13 +9,12 @@ import asyncio
 import os
 import queue
 import shutil
-import socket
 import ssl
-import subprocess
-import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -23,6 +22,8 @@ import pytest
 
 from redis_perf import ServerUnavailable, servers
 from redis_perf.certificates import Certificates
+from redis_perf.servers.local_redis import LocalRedis, NoTls
+from redis_perf.servers.redis_options import RedisOptions
 
 Server = TypeVar("Server", servers.RedisServer, servers.PostgresServer)
 
@@ -92,8 +93,9 @@ def tls_postgres(certificates: Certificates) -> Iterator[str]:
                 connection.execute(f"COPY (VALUES ({lines})) TO PROGRAM 'umask 077; cat >{name}'")
             connection.execute("ALTER SYSTEM SET ssl = on")
             connection.execute("SELECT pg_reload_conf()")
+        deadline = time.monotonic() + 60
         while not _speaks_tls(server.dsn):
-            pass
+            assert time.monotonic() < deadline
         yield server.dsn
     finally:
         server.stop()
@@ -114,33 +116,17 @@ def terminated_redis(valkey_server: servers.RedisServer, certificates: Certifica
 
 
 @pytest.fixture(scope="session")
-def tls_redis(certificates: Certificates) -> Iterator[str]:
+def tls_redis() -> Iterator[str]:
     """The URL of a Redis of our own that speaks TLS."""
     binary = shutil.which("redis-server") or shutil.which("valkey-server")
     if binary is None:
         pytest.skip("no redis-server on PATH")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        door = free.getsockname()[1]
-    words = {
-        "port": 0, "tls-port": door, "tls-cert-file": certificates.cert_path, "tls-key-file": certificates.key_path,
-        "tls-ca-cert-file": certificates.ca_path, "tls-auth-clients": "no", "save": "",
-    }  # fmt: skip
-    options = [word for name, value in words.items() for word in (f"--{name}", str(value))]
-    with tempfile.TemporaryDirectory() as directory:
-        process = subprocess.Popen([binary, "--dir", directory, *options], stdout=subprocess.PIPE, text=True)
-        assert process.stdout is not None
-        try:
-            said = []
-            for line in process.stdout:
-                said.append(line)
-                if "eady to accept connections" in line:
-                    break
-            else:
-                pytest.skip(f"{binary} does not speak TLS: {''.join(said).strip()[-200:]}")
-            yield f"rediss://127.0.0.1:{door}/0?ssl_ca_certs={certificates.ca_path}"
-        finally:
-            process.terminate()
-            process.communicate()
+    try:
+        server = LocalRedis("system", Path(binary), RedisOptions(tls=True))
+    except NoTls as missing:
+        pytest.skip(str(missing))
+    yield server.url
+    server.stop()
 
 
 @pytest.fixture(scope="session", name="terminated")

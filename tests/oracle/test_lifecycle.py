@@ -138,15 +138,18 @@ def test_a_server_that_runs_cannot_be_started(volatile: LocalRedis) -> None:
 
 
 def test_a_paused_server_hangs_and_goes_on_where_it_was(volatile: LocalRedis) -> None:
-    with redis.Redis.from_url(volatile.url, retry=None, socket_timeout=0.05) as impatient:
-        impatient.set("k", "v")
+    with client(volatile) as patient:
+        patient.set("k", "v")
+        number = patient.client_id()
         volatile.pause()
         assert volatile.alive
-        with pytest.raises(redis.TimeoutError):
+        with (
+            redis.Redis.from_url(volatile.url, retry=None, socket_timeout=0.05) as impatient,
+            pytest.raises(redis.TimeoutError),
+        ):
             impatient.get("k")
         volatile.resume()
-    with client(volatile) as patient:
-        assert patient.get("k") == b"v"
+        assert (patient.get("k"), patient.client_id()) == (b"v", number)
 
 
 def test_a_paused_postgres_hangs_with_all_its_sessions(own_postgres: LocalPostgres) -> None:

@@ -27,9 +27,9 @@ from redis_perf.proxy.ledger import Ledger
 from redis_perf.proxy.loop import LEAD_NS, Loop
 
 HOLD_NS = 10_000_000
-"""Longer than a busy machine keeps a client from sending on; only then it counts as it would on a network."""
 LONG_NS = 100_000_000
-"""Long beside what a busy machine puts between things done at once: for depth."""
+"""Longer than a busy machine keeps a client from sending on, or puts between things done at once: for what is sent in
+several pieces, and for depth. Only then it counts as it would on a network."""
 
 
 @pytest.fixture
@@ -121,6 +121,8 @@ def client_reply_skip(client: redis.Redis) -> None:
 def test_redis_py_costs_through_the_proxy_what_its_tap_says(
     proxy: Proxy, work: Callable[[redis.Redis], None], round_trips: int, protocol: int
 ) -> None:
+    if work is a_pipeline:
+        proxy.latency(LONG_NS)
     with proxy.record() as seen, redis_perf.record() as told:
         with redis.Redis.from_url(proxy.url("redis"), protocol=protocol) as client:
             client.proxied_url = proxy.url("redis")  # type: ignore[attr-defined]
@@ -258,6 +260,8 @@ def a_server_cursor(connection: Connection) -> None:
     notifications, a_server_cursor,
 ])  # fmt: skip
 def test_psycopg_costs_through_the_proxy_what_its_tap_says(proxy: Proxy, work: Callable[[Connection], None]) -> None:
+    if work in (executemany, a_pipeline_of_statements):
+        proxy.latency(LONG_NS)
     with proxy.record() as seen, redis_perf.record() as told:
         with psycopg.connect(proxy.url("postgres")) as connection:
             connection.execute("create temp table t (id int, body text)")
@@ -271,6 +275,7 @@ def test_executemany_of_fifty_is_three_round_trips_and_52_statements(proxy: Prox
     with psycopg.connect(proxy.url("postgres")) as connection:
         connection.execute("create temp table t (id int, body text)")
         connection.commit()
+        proxy.latency(LONG_NS)
         with proxy.record() as seen:
             executemany(connection)
     assert (seen.trace.postgres.round_trips, seen.trace.postgres.statements) == (3, 52)

@@ -206,15 +206,17 @@ def test_a_server_that_does_not_read_stops_the_client() -> None:
 # --- servers that are not there, and other protocols
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        port: int = door.getsockname()[1]
-        return port
+@pytest.fixture
+def down() -> Iterator[socket.socket]:
+    """It has a port, so that nobody else gets it, and does not listen."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held
 
 
-def test_a_redis_that_is_down_is_a_clear_error_and_the_proxy_lives_on(redis_url: str) -> None:
-    down = f"redis://127.0.0.1:{free_port()}"
-    with Proxy(redis=redis_url, cache=down) as proxy:
+def test_a_redis_that_is_down_is_a_clear_error_and_the_proxy_lives_on(redis_url: str, down: socket.socket) -> None:
+    url = f"redis://127.0.0.1:{down.getsockname()[1]}"
+    with Proxy(redis=redis_url, cache=url) as proxy:
         for _ in range(2):
             with connect(proxy, "cache") as client:
                 client.sendall(GET)
@@ -226,9 +228,9 @@ def test_a_redis_that_is_down_is_a_clear_error_and_the_proxy_lives_on(redis_url:
     assert [note for note in trace.notes if "Connection refused" in note]
 
 
-def test_a_postgres_that_is_down_is_an_error_of_connecting() -> None:
+def test_a_postgres_that_is_down_is_an_error_of_connecting(down: socket.socket) -> None:
     with (
-        Proxy(postgres=f"postgresql://ada@127.0.0.1:{free_port()}/db") as proxy,
+        Proxy(postgres=f"postgresql://ada@127.0.0.1:{down.getsockname()[1]}/db") as proxy,
         pytest.raises(
             psycopg.OperationalError, match=r"redisperf proxy: 127\.0\.0\.1:\d+ cannot be reached: Connection refu"
         ),
@@ -236,17 +238,13 @@ def test_a_postgres_that_is_down_is_an_error_of_connecting() -> None:
         psycopg.connect(proxy.url("postgres"))
 
 
-def test_a_server_that_comes_up_later_is_used() -> None:
-    port = free_port()
-    with Proxy(redis=f"redis://127.0.0.1:{port}") as proxy:
+def test_a_server_that_comes_up_later_is_used(down: socket.socket) -> None:
+    with Proxy(redis=f"redis://127.0.0.1:{down.getsockname()[1]}") as proxy:
         with connect(proxy) as client:
             client.sendall(GET)
             assert everything(client).startswith(b"-ERR")
-        with (
-            socket.create_server(("127.0.0.1", port)) as door,
-            connect(proxy) as client,
-            closing(door.accept()[0]) as up,
-        ):
+        down.listen()
+        with connect(proxy) as client, closing(down.accept()[0]) as up:
             up.sendall(b"+here\r\n")
             assert client.recv(100) == b"+here\r\n"
 

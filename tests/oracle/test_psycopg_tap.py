@@ -426,10 +426,10 @@ def test_a_statement_whose_answer_never_came_is_lost(postgres_dsn: str) -> None:
 def test_refused_connections_are_a_failed_connect(postgres_dsn: str) -> None:
     import socket
 
-    with socket.create_server(("127.0.0.1", 0)) as door:
-        port = door.getsockname()[1]
-    with recorded() as trace, pytest.raises(psycopg.OperationalError):
-        psycopg.connect(f"host=127.0.0.1 port={port} user=x dbname=x")
+    with socket.socket() as held, recorded() as trace:
+        held.bind(("127.0.0.1", 0))  # and does not listen
+        with pytest.raises(psycopg.OperationalError):
+            psycopg.connect(f"host=127.0.0.1 port={held.getsockname()[1]} user=x dbname=x")
     (trip,) = trace().setup.postgres
     assert (trip.operations[0].name, trip.operations[0].failed, trip.answer) == ("CONNECT", True, "complete")
     assert trace().postgres.connections == 0
@@ -488,7 +488,7 @@ def test_asyncio_costs_the_same(postgres_dsn: str) -> None:
 def test_gathered_statements_on_several_connections_have_depth_one(postgres_dsn: str) -> None:
     async def work() -> None:
         connections = [await psycopg.AsyncConnection.connect(postgres_dsn, autocommit=True) for _ in range(3)]
-        await asyncio.gather(*(connection.execute("select pg_sleep(0.05)") for connection in connections))
+        await asyncio.gather(*(connection.execute("select pg_sleep(0.3)") for connection in connections))
         for connection in connections:
             await connection.close()
 

@@ -206,12 +206,17 @@ def test_a_port_taken_meanwhile_is_no_obstacle(monkeypatch: pytest.MonkeyPatch, 
     with socket.socket() as somebody:
         somebody.bind(("127.0.0.1", 0))
         somebody.listen()
-        free = ports.free_port()
-        offered = iter([somebody.getsockname()[1], free])
-        monkeypatch.setattr(ports, "free_port", lambda: next(offered))
+        taken, free_port, asked = somebody.getsockname()[1], ports.free_port, []
+
+        def offered() -> int:
+            asked.append(free_port() if asked else taken)
+            return asked[-1]
+
+        monkeypatch.setattr(ports, "free_port", offered)
         server = servers.redis("embedded")
     server.stop()
-    assert server.url == f"redis://127.0.0.1:{free}/0"
+    assert asked[0] == taken
+    assert server.url == f"redis://127.0.0.1:{asked[-1]}/0"
 
 
 def test_a_server_that_does_not_start_shows_the_end_of_its_log(tmp_path: Path, place: Path) -> None:
@@ -388,9 +393,17 @@ def test_a_redis_that_refuses_the_password_says_why_without_showing_it(redis_url
     )
 
 
-def test_a_redis_that_is_not_there_says_so() -> None:
+@pytest.fixture
+def refusing() -> Iterator[int]:
+    """A port on which nobody listens, and nobody else can."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
+def test_a_redis_that_is_not_there_says_so(refusing: int) -> None:
     with pytest.raises(ServerUnavailable, match=r"cannot be used: .*Connection refused"):
-        servers.redis(f"redis://127.0.0.1:{ports.free_port()}/0")
+        servers.redis(f"redis://127.0.0.1:{refusing}/0")
 
 
 def test_a_postgres_by_url_has_nothing_created_or_dropped_in_it(
@@ -406,9 +419,9 @@ def test_a_postgres_by_url_has_nothing_created_or_dropped_in_it(
     assert external.version == postgres_server.version
 
 
-def test_a_postgres_that_is_not_there_says_so() -> None:
+def test_a_postgres_that_is_not_there_says_so(refusing: int) -> None:
     with pytest.raises(ServerUnavailable, match=r"^postgresql://ada:\*\*\*@127.*: cannot be used: .*onnection refused"):
-        servers.postgres(f"postgresql://ada:secret@127.0.0.1:{ports.free_port()}/app")
+        servers.postgres(f"postgresql://ada:secret@127.0.0.1:{refusing}/app")
 
 
 def test_the_fake_redis_shares_data_among_its_clients_until_reset() -> None:

@@ -138,7 +138,7 @@ def test_a_client_that_has_said_its_last_still_gets_its_answers(redis_proxy: Pro
     command = ["openssl", "s_client", "-quiet", "-connect", f"{parts.hostname}:{parts.port}", "-CAfile", ca_file]
     if not tls_client:
         command = [sys.executable, "-c", SAYS_ITS_LAST, str(parts.port)]
-    done = subprocess.run(command, input=b"PING\r\nPING\r\nQUIT\r\n", capture_output=True, timeout=20, check=False)
+    done = subprocess.run(command, input=b"PING\r\nPING\r\nQUIT\r\n", capture_output=True, timeout=60, check=False)
     assert done.stdout == b"+PONG\r\n+PONG\r\n+OK\r\n", done.stderr
 
 
