@@ -155,7 +155,7 @@ def test_a_printed_url_has_no_password(url: str, printed: str) -> None:
 
 def test_importing_the_package_imports_no_backend() -> None:
     script = (
-        "import sys, redis_perf, typing; before = set(sys.modules); "
+        "import contextlib, sys, redis_perf, typing; before = set(sys.modules); "
         "from redis_perf import servers; print(sorted(set(sys.modules) - before - {'__future__', 'redis_perf.errors'}))"
     )
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == (
