@@ -29,7 +29,8 @@ def url_of(server: RedisServer) -> str:
     try:
         return server.url
     except ServerUnavailable as error:
-        pytest.fail(f"redisperf: {error}", pytrace=False)
+        why = f"redisperf: {error}"
+    pytest.fail(why, pytrace=False)
 
 
 def seen(config: pytest.Config, store: Store, url: str) -> str:
@@ -47,8 +48,8 @@ def client_library(module: str, name: str, extra: str) -> ModuleType:
     try:
         return import_module(module)
     except ImportError as error:
-        pytest.fail(
+        why = (
             f"redisperf: this fixture needs {name}, which is not installed ({error}); "
-            f"pip install 'pytest-redisperf[{extra}]'",
-            pytrace=False,
+            f"pip install 'pytest-redisperf[{extra}]'"
         )
+    pytest.fail(why, pytrace=False)  # outside of the handler, or the cause would be told as well

@@ -22,29 +22,30 @@ VERBS: Final = {
 """Each is a module of `redis_perf.commands`."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(words: Sequence[str] | None = None) -> int:
     """Run the command. Returns the verb's exit status, or 2 when the verb could not be carried out."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = list(sys.argv[1:] if words is None else words)
     verb = given[0] if given and given[0] in VERBS else None
-    parser = _parser(verb)
-    if verb is None:
-        parser.parse_args(given)  # --version, --help, or an error: each ends the process
-        raise AssertionError("a verb is required")
+    parser, of_verb = _parsers(verb)
+    arguments, unknown = parser.parse_known_args(given)  # ends the process for --version, --help, and errors
+    if unknown or verb is None:
+        of_verb.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
-        status: int = import_module(f"redis_perf.commands.{verb}").run(parser.parse_args(given))
+        status: int = import_module(f"redis_perf.commands.{verb}").run(arguments)
     except CommandError as error:
         print(f"redisperf {verb}: {error}", file=sys.stderr)
         return 2
     return status
 
 
-def _parser(chosen: str | None) -> argparse.ArgumentParser:
-    """All verbs, of which only the chosen one is loaded and knows its arguments."""
-    parser = argparse.ArgumentParser(prog="redisperf", description=redis_perf.__doc__)
+def _parsers(chosen: str | None) -> tuple[argparse.ArgumentParser, argparse.ArgumentParser]:
+    """All verbs, of which only the chosen one is loaded and knows its arguments; and the parser of that one."""
+    parser = of_chosen = argparse.ArgumentParser(prog="redisperf", description=redis_perf.__doc__)
     parser.add_argument("--version", action="version", version=f"redisperf {redis_perf.__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for verb, about in VERBS.items():
         of_verb = verbs.add_parser(verb, help=about, description=about)
         if verb == chosen:
             import_module(f"redis_perf.commands.{verb}").add_arguments(of_verb)
-    return parser
+            of_chosen = of_verb
+    return parser, of_chosen

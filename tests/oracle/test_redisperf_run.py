@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -124,6 +125,33 @@ def test_the_commands_status_is_passed_on(redis_url: str, command: list[str], st
     assert said in ran.stderr
 
 
+def test_a_command_that_never_ran_is_one_line_and_what_was_recorded_before_stays(
+    redis_url: str, tmp_path: Path
+) -> None:
+    before = tmp_path / "trace.jsonl"
+    before.write_text("what a run before this one has recorded")
+    ran = run(redis_url, ["no-such-command-at-all"], "--out", str(before))
+    assert ran.stderr == (
+        "redisperf run: no-such-command-at-all: no such command: expected the name of a program on PATH, or its path\n"
+    )
+    assert before.read_text() == "what a run before this one has recorded"
+
+
+def test_a_trace_can_go_to_what_is_no_file(redis_url: str) -> None:
+    ran = run(redis_url, python(GETS), "--quiet", "--out", "/dev/stdout")
+    assert '"redisperf.format":"redisperf-trace"' in ran.stdout
+    assert Path("/dev/stdout").is_symlink()
+
+
+def test_a_template_names_parts_of_urls_and_nothing_else(redis_url: str) -> None:
+    ran = run(redis_url, ["true"], "--env", "A={redis.upper}")
+    assert ran.returncode == 2
+    assert ran.stderr == (
+        "redisperf run: --env A={redis.upper}: no such value ('redis.upper'); there are {redis}, each with .host .port "
+        ".user .password .database .sslmode .ca .channel_binding\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -138,8 +166,13 @@ def test_the_commands_status_is_passed_on(redis_url: str, command: list[str], st
         ),
         (["run", "--out", "/no/such/directory/x", "--", "true"], "cannot be written: No such file or directory"),
         (["run", "--server", "redis://x", "--", "true"], "'redis://x': expected NAME=URL"),
+        (["run", "--server", "redis=redis://x", "--", "true"], "expected another name; --redis URL is for the one"),
+        (["run", "--redis", "fake", "--", "true"], "redis=fake has no URL"),
+        (["run", "--bogus", "--", "true"], "redisperf run: error: unrecognized arguments: --bogus"),
+        (["show", "a.jsonl", "b.jsonl"], "redisperf show: error: unrecognized arguments: b.jsonl"),
         (["run", "--redis", "redis://h", "--postgres", "none", "--env", "A={nobody}", "--", "true"], "no such value"),
         (["proxy"], "no server given"),
+        (["proxy", "--redis", "redis://h", "--out", "/no/such/directory/x"], "cannot be written: No such file or dire"),
         (["proxy", "--redis", "redis://h", "--listen", "redis"], "expected NAME=HOST:PORT"),
         (["proxy", "--redis", "redis://h", "--listen", "cache=:6390"], "no server of that name"),
     ],
@@ -196,3 +229,18 @@ def test_the_proxy_alone_prints_its_urls_and_at_the_end_what_it_saw(redis_url: s
     assert running.returncode == 0
     assert said.startswith("redisperf: redis 3 round trips (3 commands), depth 3")
     assert loads(out.read_text().splitlines(keepends=True)).redis.round_trips == 3
+
+
+def test_the_proxy_alone_waits_for_a_server_that_is_not_there_yet() -> None:
+    command = [sys.executable, "-m", "redis_perf", "proxy", "--redis", "redis://127.0.0.1:1/0"]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert running.stdout is not None
+    port = urlsplit(running.stdout.readline().split()[1]).port
+    for _ in range(2):
+        with socket.create_connection(("127.0.0.1", port or 0), timeout=60) as client:
+            client.sendall(b"PING\r\n")
+            assert client.recv(1000) == b"-ERR redisperf proxy: 127.0.0.1:1 cannot be reached: Connection refused\r\n"
+    running.send_signal(signal.SIGINT)
+    said, _ = running.communicate(timeout=60)
+    assert running.returncode == 0
+    assert "127.0.0.1:1 cannot be reached: Connection refused; connections to it were refused" in said

@@ -6,7 +6,6 @@ import ctypes
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -17,8 +16,16 @@ KILLED: Final = 128
 _SET_DEATH_SIGNAL: Final = 1
 
 
+class NotStarted(Exception):
+    """The command never ran: why, in one line, and the `status` a shell would give."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
+
+
 def run(words: Sequence[str], variables: Mapping[str, str]) -> int:
-    """The command's exit status, as a shell would tell it.
+    """The command's exit status, as a shell would tell it. Raises NotStarted.
 
     A signal sent to us is passed on. One from the terminal (Ctrl-C) reaches the command by itself, so it is not.
     """
@@ -26,8 +33,6 @@ def run(words: Sequence[str], variables: Mapping[str, str]) -> int:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
     try:
         process = _started(words, variables, before)
-        if isinstance(process, int):
-            return process
         while process.poll() is None:
             told = signal.sigwaitinfo(awaited)
             if told.si_signo != signal.SIGCHLD and told.si_pid:
@@ -39,7 +44,7 @@ def run(words: Sequence[str], variables: Mapping[str, str]) -> int:
 
 def _started(
     words: Sequence[str], variables: Mapping[str, str], mask: set[signal.Signals | int]
-) -> subprocess.Popen[bytes] | int:
+) -> subprocess.Popen[bytes]:
     libc = ctypes.CDLL(None)
 
     def prepare() -> None:
@@ -49,9 +54,9 @@ def _started(
 
     try:
         return subprocess.Popen(words, env={**os.environ, **variables}, preexec_fn=prepare)
-    except FileNotFoundError:
-        print(f"redisperf run: {words[0]}: no such command", file=sys.stderr)
-        return NOT_FOUND
+    except FileNotFoundError as error:
+        raise NotStarted(
+            f"{words[0]}: no such command: expected the name of a program on PATH, or its path", NOT_FOUND
+        ) from error
     except OSError as error:
-        print(f"redisperf run: {words[0]}: cannot be executed: {error.strerror}", file=sys.stderr)
-        return NOT_EXECUTABLE
+        raise NotStarted(f"{words[0]}: cannot be executed: {error.strerror}", NOT_EXECUTABLE) from error

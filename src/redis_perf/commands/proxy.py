@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import signal
-from pathlib import Path
 
 from redis_perf.commands import CommandError, upstreams
 from redis_perf.commands.output import write
+from redis_perf.commands.trace_file import check_writable, write_trace
 from redis_perf.proxy import Proxy
-from redis_perf.report.jsonl import dumps
 from redis_perf.report.overview import overview, shape_lines
 
 SHAPES = 10
@@ -42,10 +41,12 @@ def run(arguments: argparse.Namespace) -> int:
     for name in places:
         if name not in names:
             raise CommandError(f"--listen {name}: no server of that name; there are {', '.join(names)}")
+    if arguments.out:
+        check_writable(arguments.out)
     ends = {signal.SIGINT, signal.SIGTERM}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     try:
-        with upstreams.proxied(arguments, places) as proxy:
+        with upstreams.proxied(arguments, places, may_be_down=True) as proxy:
             write(f"{name}  {proxy.url(name)}" for name in proxy.names)
             signal.sigwait(ends)
             _end(proxy, arguments.out)
@@ -56,11 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _end(proxy: Proxy, out: str | None) -> None:
     trace = proxy.trace()
-    if out:
-        try:
-            Path(out).write_text("".join(dumps(trace)), encoding="utf-8")
-        except OSError as error:
-            raise CommandError(f"--out {out}: cannot be written: {error.strerror}") from error
     write(overview(trace, "redisperf"))
     if trace.charged:
         write(shape_lines(trace, top=SHAPES))
+    if out:
+        write_trace(out, trace)

@@ -10,13 +10,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 from redis_perf import Budget, BudgetExceeded, NothingMeasured, ServerUnavailable, Trace
 from redis_perf.check import check
 from redis_perf.commands import CommandError, child, upstreams
-from redis_perf.report.jsonl import dumps
+from redis_perf.commands.trace_file import check_writable, write_trace
 from redis_perf.report.overview import overview, shape_lines
 
 OVERSPENT: Final = 100
@@ -70,20 +69,24 @@ def run(arguments: argparse.Namespace) -> int:
     budget = _budget(arguments)
     upstreams.environment(dict.fromkeys(names, "redis://host:1/0"), arguments.env)  # before servers are started for it
     if arguments.out:
-        _write(Path(arguments.out), ())
+        check_writable(arguments.out)
     with upstreams.proxied(arguments) as proxy:
         urls = {name: proxy.url(name) for name in proxy.names}
-        status = child.run(words, upstreams.environment(urls, arguments.env))
         try:
+            status = child.run(words, upstreams.environment(urls, arguments.env))
             trace = proxy.trace()
+        except child.NotStarted as error:
+            print(f"redisperf run: {error}", file=sys.stderr)
+            return error.status
         except ServerUnavailable as error:
             print(f"redisperf run: {error}", file=sys.stderr)
             return status or OVERSPENT
-    if arguments.out:
-        _write(Path(arguments.out), dumps(trace))
     if not arguments.quiet:
         _say(_summary(trace))
-    return _judged(trace, budget, status)
+    status = _judged(trace, budget, status)
+    if arguments.out:
+        write_trace(arguments.out, trace)
+    return status
 
 
 def _budget(arguments: argparse.Namespace) -> Budget | None:
@@ -115,11 +118,3 @@ def _say(lines: Iterator[str] | list[str]) -> None:
     """On standard error: standard output is the command's."""
     for line in lines:
         print(line, file=sys.stderr)
-
-
-def _write(path: Path, lines: Iterator[str] | tuple[str, ...]) -> None:
-    try:
-        with path.open("w", encoding="utf-8") as file:
-            file.writelines(lines)
-    except OSError as error:
-        raise CommandError(f"--out {path}: cannot be written: {error.strerror}") from error

@@ -1,17 +1,19 @@
-"""Trace files and suite files from the disk or from standard input."""
+"""Trace files and suite files from the disk or from standard input, and trace files to the disk."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
+from pathlib import Path
 from typing import TypeVar
 
 from redis_perf.commands import CommandError
-from redis_perf.report.jsonl import TraceFileError, loads
+from redis_perf.report.jsonl import TraceFileError, dumps, loads
 from redis_perf.suite import Suite
 from redis_perf.trace import Trace
 from redis_perf.uncollected import uncollected
+from redis_perf.whole_file import write_whole
 
 STANDARD_INPUT = "-"
 T = TypeVar("T")
@@ -20,6 +22,32 @@ T = TypeVar("T")
 def name_of(path: str) -> str:
     """What the file is called in what is printed."""
     return "standard input" if path == STANDARD_INPUT else path
+
+
+def check_writable(path: str) -> None:
+    """Before there is a trace, see that it can be put there; what is there stays. Raises CommandError."""
+    file = Path(path)
+    new = not file.exists()
+    if not (new or file.is_file() or file.is_dir()):
+        return  # a pipe, whose reader is not to be told that this was all
+    try:
+        file.open("a").close()
+    except OSError as error:
+        raise _unwritten(path, error) from error
+    if new:
+        file.unlink()
+
+
+def write_trace(path: str, trace: Trace) -> None:
+    """Raises CommandError; what was there before is there still."""
+    try:
+        write_whole(Path(path), dumps(trace))
+    except OSError as error:
+        raise _unwritten(path, error) from error
+
+
+def _unwritten(path: str, error: OSError) -> CommandError:
+    return CommandError(f"--out {path}: cannot be written: {error.strerror}")
 
 
 def read_trace(path: str) -> Trace:

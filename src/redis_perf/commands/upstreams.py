@@ -6,6 +6,7 @@ import argparse
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from string import Formatter
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
@@ -33,7 +34,7 @@ VARIABLES: Final = {
 
 
 def add_arguments(parser: argparse.ArgumentParser, default: str) -> None:
-    choice = "a URL, embedded, system or none"
+    choice = "a URL, embedded, system, docker or none"
     parser.add_argument("--redis", default=default, metavar="URL", help=f"{choice} (default {default})")
     parser.add_argument("--postgres", default=default, metavar="URL", help=f"{choice} (default {default})")
     parser.add_argument(
@@ -68,81 +69,99 @@ def latency_ns(text: str) -> int:
 
 def _named(text: str) -> tuple[str, str]:
     name, equals, url = text.partition("=")
-    if not equals or not re.fullmatch(r"[A-Za-z]\w*", name) or name in VARIABLES:
+    if name in VARIABLES:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected another name; --{name} URL is for the one called {name}")
+    if not equals or not re.fullmatch(r"[A-Za-z]\w*", name):
         raise argparse.ArgumentTypeError(f"{text!r}: expected NAME=URL, as streams=redis://127.0.0.1:6380/0")
     return name, url
 
 
 def names(arguments: argparse.Namespace) -> tuple[str, ...]:
     """What the servers asked for are called. Raises CommandError if there is none."""
-    chosen = [name for name in VARIABLES if getattr(arguments, name) != NONE]
-    chosen += dict(arguments.server)
+    chosen = [*_asked(arguments), *dict(arguments.server)]
     if not chosen:
         raise CommandError("no server given: expected --redis URL, --postgres URL or --server NAME=URL")
     return tuple(chosen)
 
 
 @contextmanager
-def proxied(arguments: argparse.Namespace, at: Mapping[str, tuple[str, int]] | None = None) -> Iterator[Proxy]:
-    """The proxy before the servers asked for; those of our own are started. Raises CommandError."""
+def proxied(
+    arguments: argparse.Namespace, at: Mapping[str, tuple[str, int]] | None = None, *, may_be_down: bool = False
+) -> Iterator[Proxy]:
+    """The proxy before the servers asked for; those of our own are started. Raises CommandError.
+
+    `may_be_down`: a server given by URL need not be there yet.
+    """
     with ExitStack() as stack:
         try:
-            urls = dict(_started(arguments, stack)) | dict(arguments.server)
+            urls = {name: _url(name, getattr(arguments, name), stack, may_be_down) for name in _asked(arguments)}
+            urls |= dict(arguments.server)
             proxy = stack.enter_context(Proxy(latency_ns=arguments.latency, tls=arguments.tls, at=at, upstreams=urls))
         except ServerUnavailable as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(str(error).replace("--redisperf-", "--")) from error  # as the options are called here
         yield proxy
 
 
-def _started(arguments: argparse.Namespace, stack: ExitStack) -> Iterator[tuple[str, str]]:
-    if arguments.redis != NONE:
-        redis = servers.redis(arguments.redis)
+def _asked(arguments: argparse.Namespace) -> list[str]:
+    return [name for name in VARIABLES if getattr(arguments, name) != NONE]
+
+
+def _url(name: str, choice: str, stack: ExitStack, may_be_down: bool) -> str:
+    if may_be_down and "://" in choice:
+        return choice
+    if name == "redis":
+        redis = servers.redis(choice)
         stack.callback(redis.stop)
-        yield "redis", redis.url
-    if arguments.postgres != NONE:
-        postgres = servers.postgres(arguments.postgres)
-        stack.callback(postgres.stop)
-        yield "postgres", stack.enter_context(postgres.database())
+        return redis.url
+    postgres = servers.postgres(choice)
+    stack.callback(postgres.stop)
+    return stack.enter_context(postgres.database())
 
 
-class Words(str):
-    """A URL whose parts can be named: `{postgres.user}`."""
+class UrlParts:
+    """What a template can name of a URL: `{postgres.user}`. A part that the URL has not is empty."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
 
     @property
     def host(self) -> str:
-        parts = urlsplit(self)
+        parts = urlsplit(self._url)
         return unquote(parts.hostname or "") or _option(parts.query, "host") or unquote(parts.path)
 
     @property
     def port(self) -> str:
-        parts = urlsplit(self)
+        parts = urlsplit(self._url)
         return str(parts.port or "") or _option(parts.query, "port")
 
     @property
     def user(self) -> str:
-        return unquote(urlsplit(self).username or "")
+        return unquote(urlsplit(self._url).username or "")
 
     @property
     def password(self) -> str:
-        return unquote(urlsplit(self).password or "")
+        return unquote(urlsplit(self._url).password or "")
 
     @property
     def database(self) -> str:
-        return unquote(urlsplit(self).path.lstrip("/"))
+        return unquote(urlsplit(self._url).path.lstrip("/"))
 
     @property
     def sslmode(self) -> str:
-        return _option(urlsplit(self).query, "sslmode")
+        return _option(urlsplit(self._url).query, "sslmode")
 
     @property
     def ca(self) -> str:
         """The file with the authority to trust, where TLS is to be spoken."""
-        query = urlsplit(self).query
+        query = urlsplit(self._url).query
         return _option(query, "sslrootcert") or _option(query, "ssl_ca_certs")
 
     @property
     def channel_binding(self) -> str:
-        return _option(urlsplit(self).query, "channel_binding")
+        return _option(urlsplit(self._url).query, "channel_binding")
+
+
+PARTS: Final = tuple(name for name, value in vars(UrlParts).items() if isinstance(value, property))
 
 
 def _option(query: str, name: str) -> str:
@@ -151,17 +170,30 @@ def _option(query: str, name: str) -> str:
 
 def environment(urls: Mapping[str, str], extra: Sequence[tuple[str, str]]) -> dict[str, str]:
     """The variables to set: the usual ones, then `extra`, which may name any of them. Raises CommandError."""
-    words = {name: Words(url) for name, url in urls.items()}
     templates: dict[str, str] = {}
     for name in urls:
         templates |= VARIABLES.get(name, {f"{name.upper()}_URL": f"{{{name}}}"})
-    found: dict[str, str] = {}
+    filling, found = _Filling(urls), dict[str, str]()
     for variable, template in [*templates.items(), *extra]:
         try:
-            found[variable] = template.format(**words)
-        except (KeyError, AttributeError, IndexError, ValueError) as error:
+            found[variable] = filling.format(template)
+        except (KeyError, ValueError) as error:
             raise CommandError(
                 f"--env {variable}={template}: no such value ({error}); there are "
-                f"{', '.join(f'{{{name}}}' for name in urls)}, each with .host .port .user .password .database .ca"
+                f"{', '.join(f'{{{name}}}' for name in urls)}, each with {' '.join(f'.{part}' for part in PARTS)}"
             ) from error
     return {variable: value for variable, value in found.items() if value}
+
+
+class _Filling(Formatter):
+    """Knows the URLs and their PARTS, and no other attribute of anything."""
+
+    def __init__(self, urls: Mapping[str, str]) -> None:
+        self._urls = urls
+
+    def get_field(self, field_name: str, args: object, kwargs: object) -> tuple[str, str]:
+        """Raises KeyError."""
+        name, dot, part = field_name.partition(".")
+        if name not in self._urls or (dot and part not in PARTS):
+            raise KeyError(field_name)
+        return getattr(UrlParts(self._urls[name]), part) if dot else self._urls[name], field_name

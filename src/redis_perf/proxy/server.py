@@ -17,6 +17,7 @@ from time import monotonic_ns
 from typing import TypeAlias
 
 from redis_perf.certificates import Certificates
+from redis_perf.endpoint import named
 from redis_perf.errors import ServerUnavailable
 from redis_perf.proxy.ambushed import AmbushedRelay
 from redis_perf.proxy.armed import Ambush
@@ -151,4 +152,8 @@ def _bound(upstream: Upstream, place: Address | None, stack: ExitStack, *, tls: 
             return door
         return socket.create_server(place or ("127.0.0.1", 0), backlog=BACKLOG)
     except OSError as error:
-        raise ServerUnavailable(f"{upstream.name}: cannot listen at {place}: {error.strerror or error}") from error
+        where = place if isinstance(place, str) else named(place)
+        why = os.strerror(error.errno) if error.errno else str(error)
+        raise ServerUnavailable(
+            f"{upstream.name}: cannot listen at {where or 'any port'}: {why}; give another place, or none"
+        ) from error
