@@ -65,9 +65,12 @@ def _risen(more: list[Difference], base: Entry, head: Entry) -> Verdict:
 class Keeping:
     """In the process that prints."""
 
-    def __init__(self, config: pytest.Config, file: Path, baseline: Baseline | None, *, update: bool) -> None:
-        """`baseline` None: there is no file yet."""
+    def __init__(
+        self, config: pytest.Config, file: Path, called: str, baseline: Baseline | None, *, update: bool
+    ) -> None:
+        """`called`: the file as the user gave it. `baseline` None: there is no file yet."""
         self._root = config.rootpath
+        self._called = called
         self._whole_files = _takes_whole_files(config)
         self._file = file
         self._known = baseline or {}
@@ -75,11 +78,15 @@ class Keeping:
         self._update = update
         self._seen: Baseline = {}
         self._collected: set[str] = set()
+        self._session: pytest.Session | None = None
 
     @property
     def known(self) -> Baseline | None:
         """What the file held when the run began."""
         return None if self._new_file else self._known
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        self._session = session
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         self._collected |= {item.nodeid for item in session.items}
@@ -118,10 +125,16 @@ class Keeping:
 
     def _end(self, compared: int, changed: int, new: int) -> Iterator[str]:
         if self._update:
-            write_whole(self._file, [dumps({**self._known, **self._seen})])
-            yield f"{self._file.name} written: {changed} changed, {new} new; what did not run or pass is as before"
+            try:
+                write_whole(self._file, [dumps({**self._known, **self._seen})])
+            except OSError as error:
+                yield f"{self._called} was not written: {error.strerror or error}"
+                if self._session is not None:
+                    self._session.exitstatus = self._session.exitstatus or pytest.ExitCode.INTERNAL_ERROR
+                return
+            yield f"{self._called} written: {changed} changed, {new} new; what did not run or pass is as before"
         elif self._new_file:
-            yield f"there is no {self._file.name} yet: {WRITE}"
+            yield f"there is no {self._called} yet: {WRITE}"
         else:
             without = f"; {count(new, 'test')} without a baseline: {WRITE}" if new else ""
             yield f"{count(compared, 'test')} compared, {changed or 'none'} changed{without}"
@@ -157,7 +170,8 @@ def register(config: pytest.Config, reports: Reports) -> None:
     comparing = Comparing(baseline or {}, ratchet=ratchet and not update)
     config.pluginmanager.register(comparing, "redisperf-baseline-comparing")
     if not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Keeping(config, file, baseline, update=update), "redisperf-baseline-keeping")
+        keeping = Keeping(config, file, reports.baseline, baseline, update=update)
+        config.pluginmanager.register(keeping, "redisperf-baseline-keeping")
 
 
 def read(file: Path) -> Baseline | None:

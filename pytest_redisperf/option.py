@@ -24,6 +24,8 @@ class Option(NamedTuple):
     kind: Literal["bool", "int", "string", "linelist"] = "string"
     metavar: str | None = None
     environment: str | None = None
+    bare: str | None = None
+    """What the flag means without a value; None: it needs one."""
 
     @property
     def flag(self) -> str:
@@ -43,6 +45,10 @@ def declare(parser: pytest.Parser, options: Iterable[Option]) -> None:
         parser.addini(option.name, option.help, type=kind, default=None)
         if option.kind == "bool":
             group.addoption(option.flag, action="store_true", default=None, help=option.help)
+        elif option.bare is not None:
+            group.addoption(
+                option.flag, default=None, nargs="?", const=option.bare, metavar=option.metavar, help=option.help
+            )
         else:
             group.addoption(option.flag, default=None, metavar=option.metavar, help=option.help)
 

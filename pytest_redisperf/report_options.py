@@ -18,7 +18,7 @@ class _OneOf:
     def __call__(self, text: str) -> str:
         if text in self._words:
             return text
-        raise ValueError(f"{text!r} is not one of {' and '.join(self._words)}")
+        raise ValueError(f"{text!r} is not one of {' and '.join(self._words)}; paths go before it, or after =VALUE")
 
 
 def _times(text: str) -> int:
@@ -32,8 +32,9 @@ REPORT_OPTIONS = (
         "redisperf_write_budgets",
         _OneOf("diff", "write"),
         None,
-        "make what each test spent its budget, as a marker in the source: diff shows it, write writes it",
+        "make what each test spent its budget, as a marker in the source: diff (the default) shows it, write writes it",
         metavar="diff|write",
+        bare="diff",
     ),
     Option(
         "redisperf_baseline",
@@ -46,8 +47,9 @@ REPORT_OPTIONS = (
         "redisperf_update_baseline",
         _OneOf("yes", "in-ci"),
         None,
-        "write what was spent by the tests that ran into the baseline; in-ci also where CI is set",
+        "write what was spent by the tests that ran into the baseline; in-ci also where CI is set (default: yes)",
         metavar="yes|in-ci",
+        bare="yes",
     ),
     Option(
         "redisperf_ratchet",

@@ -55,6 +55,26 @@ def test_it_is_written_when_told_and_then_compared(kept: Run, pytester: pytest.P
     kept(shop(2)).stdout.fnmatch_lines(["2 tests compared, none changed"])
 
 
+def test_the_flag_alone_writes_and_a_path_after_it_is_not_taken_for_a_value(
+    kept: Run, pytester: pytest.Pytester
+) -> None:
+    kept(shop(2), "--redisperf-update-baseline").stdout.fnmatch_lines(["spent.json written: *"])
+    kept(shop(2), "--redisperf-update-baseline", "test_shop.py").stderr.fnmatch_lines(
+        ["ERROR: --redisperf-update-baseline: 'test_shop.py' is not one of yes and in-ci; paths go before it, *"]
+    )
+
+
+def test_a_file_that_cannot_be_written_is_told_and_fails_the_run(kept: Run) -> None:
+    result = kept(shop(1), "--redisperf-baseline=/proc/none/spent.json", WRITE)
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["/proc/none/spent.json was not written: No such file or directory"])
+    assert result.ret == pytest.ExitCode.INTERNAL_ERROR
+
+
+def test_the_file_is_called_as_it_was_given(kept: Run) -> None:
+    kept(shop(1), "--redisperf-baseline=kept/spent.json").stdout.fnmatch_lines(["there is no kept/spent.json yet: *"])
+
+
 def test_more_is_told_and_fails_only_with_the_ratchet(kept: Run) -> None:
     kept(shop(2), WRITE)
     said = [

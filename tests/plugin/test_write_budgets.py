@@ -43,8 +43,9 @@ DIFF = [
 ]
 
 
-def test_a_dry_run_shows_the_difference_and_writes_nothing(run: Run, pytester: pytest.Pytester) -> None:
-    result = run(SHOP, "--redisperf-write-budgets=diff")
+@pytest.mark.parametrize("flag", ["--redisperf-write-budgets", "--redisperf-write-budgets=diff"])
+def test_a_dry_run_shows_the_difference_and_writes_nothing(run: Run, pytester: pytest.Pytester, flag: str) -> None:
+    result = run(SHOP, flag)
     result.stdout.fnmatch_lines(
         [
             "*= redisperf budgets =*",
@@ -93,7 +94,9 @@ def test_a_marker_that_holds_more_than_numbers_is_left_and_said(run: Run) -> Non
 
 def test_another_word_is_refused(run: Run) -> None:
     result = run("def test_it(): ...", "--redisperf-write-budgets=yes")
-    result.stderr.fnmatch_lines(["ERROR: --redisperf-write-budgets: 'yes' is not one of diff and write"])
+    result.stderr.fnmatch_lines(
+        ["ERROR: --redisperf-write-budgets: 'yes' is not one of diff and write; paths go before it, or after =VALUE"]
+    )
 
 
 def _source(pytester: pytest.Pytester) -> str:

@@ -103,7 +103,7 @@ def site_lines(trace: Trace, *, top: int | None = None, root: str | None = None)
 
 def shape_lines(trace: Trace, *, top: int | None = None) -> Iterator[str]:
     """What was asked most; a round trip with several shapes is counted with each of them."""
-    found = asked(trace.charged)
+    found = [each for each in asked(trace.charged) if each.round_trips or each.operations]
     yield "by what was asked:" if found else "by what was asked: nothing was charged"
     if found:
         yield f"{'round trips':>13}{'operations':>12}"
