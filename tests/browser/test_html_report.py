@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from redis_perf.analysis.baseline import entry_of
 from redis_perf.report.html import html
-from redis_perf.suite import Outcome, Suite, Tested
+from redis_perf.suite import Broken, Outcome, Suite, Tested
 from redis_perf.trace import Operation, RoundTrip, Site, Store, Trace
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'`&<!--\u2028\ud800"
@@ -47,6 +48,7 @@ SUITE = Suite(
     networks_ns=(2_000_000,),
     threshold=3,
 )
+BROKEN: tuple[Broken, ...] = ("budget", "ratchet", "n-plus-one")
 NAMES = "[...document.querySelectorAll('#rows .test')].map((name) => name.lastChild.textContent)"
 DETAIL = "!document.getElementById('detail').hidden && document.querySelector('#detail h1')"
 
@@ -81,6 +83,12 @@ def test_the_network_re_projects_every_test(opened: Open) -> None:
     assert page.run("document.getElementById('network').getAttribute('aria-valuetext')") == "100 ms, between continents"
     type_into(page, "document.getElementById('network')", "0")
     assert column(page, 8) == ["2 ms", "300 \u00b5s", "100 \u00b5s", "0 ms"]
+
+
+def test_a_failed_test_is_said_to_have_broken_a_budget_where_it_did(opened: Open) -> None:
+    failed = [replace(ran(f"test_{broken}", outcome="failed"), verdict="more", broken=broken) for broken in BROKEN]
+    page = opened(html(Suite(tests=(*failed, ran("test_by_itself", outcome="failed"), ran("test_well")))))
+    assert sorted(column(page, 1)) == ["failed", "failed: N+1", "failed: budget", "failed: ratchet", "passed"]
 
 
 def test_searching_and_filtering_leave_what_matches(opened: Open) -> None:

@@ -96,7 +96,7 @@ def test_a_row_has_the_numbers_of_the_call() -> None:
     tests = data(suite(call))["data-rows"]["tests"]
     row = {name: column[0] for name, column in tests.items()}
     assert row == {
-        "id": "tests/test_a.py::test_0", "outcome": "passed", "file": "tests/test_a.py", "line": None,
+        "id": "tests/test_a.py::test_0", "outcome": "passed", "broken": None, "file": "tests/test_a.py", "line": None,
         "redis": 1, "postgres": 1, "depth": 2, "redis_operations": 1, "postgres_operations": 1,
         "sent": 20, "received": 40, "setup": 1, "outside": 0, "connections": 0, "commits": 0, "lost": 0,
         "problems": 0, "suspects": 0, "block": 0, "within": 0, "base": None,

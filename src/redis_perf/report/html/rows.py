@@ -20,8 +20,9 @@ from redis_perf.suite import Suite, Tested
 from redis_perf.trace import NOT_IMPORTED, Site, Tapped
 
 COLUMNS = (
-    "id", "outcome", "file", "line", "redis", "postgres", "depth", "redis_operations", "postgres_operations", "sent",
-    "received", "setup", "outside", "connections", "commits", "lost", "problems", "suspects", "block", "within", "base",
+    "id", "outcome", "broken", "file", "line", "redis", "postgres", "depth", "redis_operations", "postgres_operations",
+    "sent", "received", "setup", "outside", "connections", "commits", "lost", "problems", "suspects", "block", "within",
+    "base",
 )  # fmt: skip
 
 
@@ -103,6 +104,7 @@ def _row(tested: Tested, call: Tallies, found: Sequence[Finding]) -> tuple[objec
     return (
         redacted(tested.nodeid),
         tested.outcome,
+        tested.broken if tested.verdict is not None else None,
         tested.file and redacted(tested.file),
         tested.line,
         redis.round_trips,

@@ -21,7 +21,7 @@ class Tests {
     const floor = (test) => test.depth * network;
     return [
       {key: "name", text: "Test", kind: "name", by: (test) => test.searched},
-      {key: "outcome", text: "Result", kind: "outcome wide-only", by: (test) => test.outcome, show: (test) => test.outcome},
+      {key: "outcome", text: "Result", kind: "outcome wide-only", by: (test) => test.outcome, show: outcomeText},
       {key: "trips", text: "Round trips", kind: "trips number", by: (test) => test.trips, show: (test) => whole(test.trips)},
       {key: "redis", text: "Redis", kind: "number widest-only dot redis", by: (test) => test.redis, show: (test) => whole(test.redis)},
       {key: "postgres", text: "Postgres", kind: "number widest-only dot postgres", by: (test) => test.postgres, show: (test) => whole(test.postgres)},
@@ -199,8 +199,12 @@ function gap(height) {
 function nameOf(test) {
   const bad = test.outcome === "failed" || test.outcome === "error";
   return h("a", {href: `#test-${test.at}`, title: test.id},
-    h("span", {class: "test"}, bad && h("span", {class: "narrow-only is-failed"}, `${test.outcome} `), test.change ? h("span", {class: `narrow-only ${test.change > 0 ? "is-more" : "is-less"}`}, `${signed(test.change)} `) : null, test.name),
+    h("span", {class: "test"}, bad && h("span", {class: "narrow-only is-failed"}, `${outcomeText(test)} `), test.change ? h("span", {class: `narrow-only ${test.change > 0 ? "is-more" : "is-less"}`}, `${signed(test.change)} `) : null, test.name),
     h("span", {class: "file"}, test.file));
+}
+
+function outcomeText(test) {
+  return test.broken ? `${test.outcome}: ${test.broken === "n-plus-one" ? "N+1" : test.broken}` : test.outcome;
 }
 
 function findingsText(test) {
