@@ -126,6 +126,7 @@ def test_commands_that_differ_in_numbers_and_values_have_one_shape(name: str, on
     ("sql", "shape"),
     [
         ("select 1", "SELECT ?"),
+        ("create table if not exists t (a int)", "CREATE TABLE IF NOT EXISTS t(a int)"),
         (
             "SELECT  *\n FROM users -- all\n WHERE id = $1 /* a /* nested */ one */ AND x=-5",
             "SELECT * FROM users WHERE id = ? AND x = ?",
