@@ -78,12 +78,6 @@ def caller(depth: int = 1, trail: Trail | None = None) -> Caller:
     return _walk(_getframe(depth), trail or Trail(), lane)
 
 
-def user_line(depth: int = 1) -> tuple[CodeType | None, int]:
-    """Code object and line of the nearest frame that is the user's, starting `depth` frames above the caller."""
-    who = _walk(_getframe(depth), Trail(), None)
-    return who.code, who.line
-
-
 def _walk(start: FrameType, trail: Trail, lane: str | None) -> Caller:
     """Look whose each frame is, and keep the trail if it leads to the user."""
     passed: list[CodeType] = []

@@ -75,6 +75,22 @@ def test_too_many_round_trips_fail_with_the_lines_that_spent_them(run: Run) -> N
     )
 
 
+def test_statements_are_held_whatever_they_share_a_round_trip_with(run: Run) -> None:
+    result = run(
+        """
+        def test_it(redisperf_benchmark, redisperf_postgres):
+            redisperf_benchmark(redisperf_postgres.execute, "select 1; select 2; select 3")
+            redisperf_benchmark.max_round_trips(1)
+            redisperf_benchmark.max_statements(3)
+            redisperf_benchmark.max_statements(2)
+        """,
+        *DISABLED,
+        "--redisperf-postgres=fake",
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E*postgres statements: budget 2, spent 3 *"])
+
+
 def test_a_call_that_sends_nothing_proves_nothing(run: Run) -> None:
     result = run(
         """

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from redis_perf.site import Trail, caller, user_line
+from redis_perf.site import Trail, caller
 
 
 def frames_of(module: str, count: int, inner: Callable[[], Any]) -> Callable[[], Any]:
@@ -22,6 +22,12 @@ def frames_of(module: str, count: int, inner: Callable[[], Any]) -> Callable[[],
         exec(compile(source, f"/site-packages/{module.replace('.', '/')}_{number}.py", "exec"), names)
         inner = names["through"]
     return inner
+
+
+def user_line(depth: int = 1) -> tuple[CodeType | None, int]:
+    """Code object and line of whoever is found, from so many frames above the caller of this on."""
+    who = caller(depth + 1)
+    return who.code, who.line
 
 
 def function(found: tuple[CodeType | None, int]) -> str | None:

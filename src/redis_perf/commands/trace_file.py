@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import TypeVar
 
 from redis_perf.commands import CommandError
 from redis_perf.report.jsonl import TraceFileError, dumps, loads
@@ -16,7 +15,6 @@ from redis_perf.uncollected import uncollected
 from redis_perf.whole_file import write_whole
 
 STANDARD_INPUT = "-"
-T = TypeVar("T")
 
 
 def name_of(path: str) -> str:
@@ -50,39 +48,17 @@ def _unwritten(path: str, error: OSError) -> CommandError:
     return CommandError(f"--out {path}: cannot be written: {error.strerror}")
 
 
-def read_trace(path: str) -> Trace:
-    """Raises CommandError when there is no such file, it cannot be opened, or it is no trace of this version."""
-    return _read(path, loads)
-
-
-def read_suite(path: str) -> Suite:
-    """Raises CommandError as `read_trace` does."""
-    from redis_perf.report import suite_file
-
-    return _read(path, suite_file.loads)
-
-
 def read_either(path: str) -> Trace | Suite:
-    """What the file's header says it is. Raises CommandError as `read_trace` does."""
-    return _read(path, _either)
+    """What the file's header says it is.
 
-
-def _either(lines: Iterable[str]) -> Trace | Suite:
-    from redis_perf.report import suite_file
-
-    rest = iter(lines)
-    first = next(rest, "")
-    whole = chain([first] if first else [], rest)
-    return suite_file.loads(whole) if f'"{suite_file.FORMAT}"' in first[:60] else loads(whole)
-
-
-def _read(path: str, loads: Callable[[Iterable[str]], T]) -> T:
+    Raises CommandError when there is no such file, it cannot be opened, or it is of another kind or a newer version.
+    """
     try:
         with uncollected():
             if path == STANDARD_INPUT:
-                return loads(_lines(sys.stdin.buffer))
+                return _either(_lines(sys.stdin.buffer))
             with open(path, "rb") as file:
-                return loads(_lines(file))
+                return _either(_lines(file))
     except TraceFileError as error:
         raise CommandError(f"{name_of(path)}: {error}") from error
     except FileNotFoundError as error:
@@ -92,6 +68,15 @@ def _read(path: str, loads: Callable[[Iterable[str]], T]) -> T:
         ) from error
     except OSError as error:
         raise CommandError(f"{path}: cannot be read, expected a trace file: {error.strerror}") from error
+
+
+def _either(lines: Iterable[str]) -> Trace | Suite:
+    from redis_perf.report import suite_file
+
+    rest = iter(lines)
+    first = next(rest, "")
+    whole = chain([first] if first else [], rest)
+    return suite_file.loads(whole) if f'"{suite_file.FORMAT}"' in first[:60] else loads(whole)
 
 
 def _lines(lines: Iterable[bytes]) -> Iterator[str]:

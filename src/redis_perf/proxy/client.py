@@ -31,7 +31,6 @@ class Window:
     def __init__(self, proxy: Proxy) -> None:
         self._proxy = proxy
         self._since_ns = now_ns()
-        self._until_ns: int | None = None
         self._trace: Trace | None = None
 
     @property
