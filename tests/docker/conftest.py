@@ -212,11 +212,11 @@ def add_directory(root: tarfile.TarFile, directory: str, *, mode: int = 0o755, o
 
 
 @pytest.fixture
-def ours(docker_engine: Any) -> Callable[[], list[str]]:
-    """The names of the containers there are that some run of ours started."""
+def ours(docker_engine: Any, redis_image: str, postgres_image: str) -> Callable[[], list[str]]:
+    """The names of the containers there are that were started from our images: others may use this engine too."""
 
     def names() -> list[str]:
         found = docker_engine.client.api.containers(all=True, filters={"label": container.LABEL})
-        return [one["Names"][0].lstrip("/") for one in found]
+        return [one["Names"][0].lstrip("/") for one in found if one["Image"] in (redis_image, postgres_image)]
 
     return names

@@ -24,7 +24,7 @@ from redis_perf.servers import embedded
 from redis_perf.servers.local_postgres import LocalPostgres
 from redis_perf.servers.local_redis import LocalRedis
 from redis_perf.servers.redis_options import RedisOptions
-from redis_perf.servers.watched import run_directory
+from redis_perf.servers.watched import Watched, run_directory
 
 DEADLINE_S = 30.0
 
@@ -159,6 +159,30 @@ def test_a_paused_postgres_hangs_with_all_its_sessions(own_postgres: LocalPostgr
         until(lambda: state(connection.info.backend_pid) == "T")
         own_postgres.resume()
         assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+ENDS_SLOWLY = """
+import signal, sys, time
+def end(*_):
+    time.sleep(1.5)
+    open(sys.argv[1] + "/ended-in-good-order", "w")
+    sys.exit()
+signal.signal(signal.SIGINT, end)
+open(sys.argv[1] + "/answers", "w")
+while True:
+    signal.pause()
+"""
+
+
+def test_a_server_that_ends_slowly_is_not_hurried_when_it_is_to_be_started_again() -> None:
+    directory = run_directory()
+    slow = Watched(directory, [sys.executable, "-c", ENDS_SLOWLY, str(directory)])
+    try:
+        slow.until((directory / "answers").stat)
+        slow.end()
+        assert (directory / "ended-in-good-order").exists()
+    finally:
+        slow.stop()
 
 
 def test_a_paused_server_can_be_restarted_and_killed(durable: LocalRedis, own_postgres: LocalPostgres) -> None:

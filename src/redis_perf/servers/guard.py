@@ -31,9 +31,10 @@ LOG_TAIL_BYTES = 2000
 
 # $1: the run directory; $2: what to do first; $3: the server; $4: `finish` or `slay`, the end of it all; $5: what to
 # do then. A background command of a shell ignores SIGINT and SIGQUIT until it sets its own handlers, hence SIGKILL at
-# last. Signals go to the server's children too, for those of PostgreSQL are in sessions of their own; it is stopped
-# first so that it makes no more. The server alone keeps the pipe `life` open for writing. The last line also takes
-# timers that still sleep.
+# last. One that is to be started again has 20 s to end in good order; 1 s is enough where all its files go. Signals go
+# to the server's children too, for those of PostgreSQL are in sessions of their own; it is stopped first so that it
+# makes no more. The server alone keeps the pipe `life` open for writing. The last line also takes timers that still
+# sleep.
 SHELL = r"""
 run=$1 prepare=$2 serve=$3 last=$4 clear=$5 server=
 start() {
@@ -65,7 +66,7 @@ finish() {
     [ -n "$server" ] || return
     signal CONT
     kill -INT "$server"
-    { sleep 1; kill -QUIT "$server"; sleep 5; signal KILL; } &
+    { sleep "${1:-1}"; kill -QUIT "$server"; sleep 5; signal KILL; } &
     timer=$!
     wait "$server"
     kill -KILL "$timer"
@@ -79,7 +80,7 @@ exec >/dev/null
 while read -r word answer; do
     case $word in
         start) start ;;
-        end) finish ;;
+        end) finish 20 ;;
         kill) slay ;;
         pause) signal STOP ;;
         resume) signal CONT ;;
