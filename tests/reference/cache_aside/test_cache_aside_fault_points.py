@@ -21,7 +21,7 @@ from redis_perf.servers import topologies
 from redis_perf.servers.redis_options import RedisOptions
 from redis_perf_reference.outcomes import CacheUnavailable
 
-LEASE_SECONDS = 0.3
+LEASE_SECONDS = 0.1
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ class Broken:
 
     def checked(self, wanted: set[Any], point: FaultPoint) -> None:
         """Someone else asks now and must get one of these, soon and not for ever."""
-        sound = self._caches.cache(lease_seconds=LEASE_SECONDS)
+        sound = self._caches.cache()  # whose own lease outlasts its load on a busy machine
         name = f"cache:{self.key}"
         assert -1 != self._caches.redis.pttl(name) <= 300_000, str(point)  # -2 where nothing is left
         assert sound.get_with_cache(self.key, lambda: "loaded") in wanted, str(point)

@@ -37,7 +37,7 @@ class Broken:
             self._model.content = self._old
             self._twin.face(self._build()).complete(self._request)
         client = self._twin.client(self._proxy.url("redis"), probe_seconds=60)
-        self._cache = self._twin.face(self._build(client, lease_seconds=0.3))
+        self._cache = self._twin.face(self._build(client, lease_seconds=0.1))
         self._model.content = "new"
         self._twin.redis.script_flush()  # so that sending a script is among the round trips
 
@@ -47,7 +47,7 @@ class Broken:
     def checked(self, wanted: set[str]) -> None:
         """Somebody else asks now, and must be answered soon with one of these."""
         self._model.content = "newer"
-        assert self._twin.face(self._build(lease_seconds=0.3)).complete(self._request).content in wanted
+        assert self._twin.face(self._build()).complete(self._request).content in wanted
         for key in self._twin.redis.scan_iter("llm:*"):
             assert -1 != self._twin.redis.pttl(key) <= 86_400_000  # -2: a lease that is over
 
