@@ -126,7 +126,8 @@ class Listening:
         self.problems.append(Problem(str(error), store))
 
     def _restore(self) -> None:
-        self._installed.close()
+        if not sys.is_finalizing():  # then a client closes itself among modules that are half gone, and nobody is left
+            self._installed.close()
 
     def _watch_children(self, stack: ExitStack) -> None:
         if not self._watches_forks:

@@ -199,7 +199,7 @@ def test_loading_for_as_long_as_the_fault_is_there(proxy: Proxy, client: redis.R
 
 def test_a_retry_hides_a_lost_reply_and_executes_twice(proxy: Proxy, direct: redis.Redis) -> None:
     with (
-        redis.Redis.from_url(proxy.url("redis"), retry=Retry(NoBackoff(), 1)) as client,
+        redis.Redis.from_url(proxy.url("redis"), retry=Retry(NoBackoff(), 1), retry_on_error=[BROKEN]) as client,
         proxy.faulty("redis", Reset("after", on=command("INCRBY"))) as lying,
     ):
         assert client.incr("hits") == 2
@@ -243,6 +243,12 @@ def test_a_fault_changes_no_count_of_what_it_does_not_befall(proxy: Proxy, clien
 # --- psycopg
 
 
+def last_words(error: str) -> type[psycopg.Error]:
+    """What is raised for a reply with which the server hangs up: psycopg 3.1 noticed only that."""
+    known: type[psycopg.Error] = getattr(psycopg.errors, error)
+    return psycopg.OperationalError if psycopg.__version__.startswith("3.1.") else known
+
+
 @pytest.mark.parametrize("prepare", [False, True], ids=["simple", "prepared"])
 @pytest.mark.parametrize(
     ("fault", "sees", "rows"),
@@ -253,8 +259,8 @@ def test_a_fault_changes_no_count_of_what_it_does_not_befall(proxy: Proxy, clien
         (Reset("during", statement("INSERT")), psycopg.OperationalError, 1),
         (Reset("after", statement("INSERT")), psycopg.OperationalError, 1),
         (ErrorReply("40001", "try again", statement("INSERT")), psycopg.errors.SerializationFailure, 0),
-        (ErrorReply("57P01", "bye", statement("INSERT")), psycopg.errors.AdminShutdown, 0),
-        (ErrorReply("53300", "too many", statement("INSERT")), psycopg.errors.TooManyConnections, 0),
+        (ErrorReply("57P01", "bye", statement("INSERT")), last_words("AdminShutdown"), 0),
+        (ErrorReply("53300", "too many", statement("INSERT")), last_words("TooManyConnections"), 0),
     ],
     ids=repr,
 )

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
@@ -23,12 +24,13 @@ from redis_perf import ServerUnavailable
 from redis_perf.certificates import Certificates
 from redis_perf.proxy import Proxy
 
+NAMELESS: dict[str, Any] = {} if redis.__version__ >= "8" else {"lib_name": None, "lib_version": None}
 Terminated = Callable[..., AbstractContextManager[int]]
 
 
 def error_of(url: str) -> str:
-    """What a client of this Redis is told."""
-    with redis.Redis.from_url(url, retry=None) as client, pytest.raises(redis.RedisError) as caught:
+    """What a client of this Redis is told, if nothing it asks before swallows that."""
+    with redis.Redis.from_url(url, retry=None, **NAMELESS) as client, pytest.raises(redis.RedisError) as caught:
         client.get("a")
     return str(caught.value)
 

@@ -25,7 +25,10 @@ from redis_perf.servers.redis_options import RedisOptions
 from redis_perf.servers.redis_sentinel import RedisSentinel
 from redis_perf.servers.topologies import redis_with
 
-CONNECT = ["CONNECT", "HELLO", "CLIENT MAINT_NOTIFICATIONS", "CLIENT SETINFO", "CLIENT SETINFO"]
+NEW = redis.__version__ >= "8"
+SETINFO = ["CLIENT SETINFO", "CLIENT SETINFO"]
+CONNECT = ["CONNECT", "HELLO", "CLIENT MAINT_NOTIFICATIONS", *SETINFO] if NEW else ["CONNECT", *SETINFO]
+LOG_IN = CONNECT if NEW else ["CONNECT", "AUTH", *SETINFO]
 own_warning = pytest.mark.filterwarnings("ignore:.*'lib_(name|version)'.*:DeprecationWarning")  # redis-py 7.4's own
 
 
@@ -238,7 +241,7 @@ def test_asking_the_sentinel_is_setup_and_the_primary_does_the_work(watched_pair
     _close(asked)
     assert names(trace.redis) == ["SET", "GET"]
     assert names(at(trace.trace, watched_pair.sentinel.port)) == [*CONNECT, "SENTINEL MASTERS"]
-    assert names(at(trace.trace, primary)) == [*CONNECT, "SET", "GET"]
+    assert names(at(trace.trace, primary)) == [*LOG_IN, "SET", "GET"]
 
 
 def test_a_replica_is_read_from(watched_pair: RedisSentinel) -> None:
@@ -270,7 +273,7 @@ def test_after_a_failover_clients_find_the_other_server_with_all_data(watched_pa
     assert watched_pair.primary is not before
     assert watched_pair.replica is before
     assert names(trace.redis) == ["GET"]
-    assert names(at(trace.trace, watched_pair.primary.port)) == [*CONNECT, "GET"]
+    assert names(at(trace.trace, watched_pair.primary.port)) == [*LOG_IN, "GET"]
 
 
 def test_when_the_primary_is_killed_the_replica_takes_over_and_a_reset_brings_both_back(

