@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib.util
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import struct
@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -362,14 +363,18 @@ const { Client, Pool } = require('pg');
 
 
 def test_node_pg_works(fake: FakePostgres) -> None:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("node is not installed")
-    if subprocess.run([node, "-e", "require('pg')"], capture_output=True, check=False).returncode:
-        pytest.skip("node's pg is not there: npm install pg, and name its node_modules in NODE_PATH")
+    spec = importlib.util.spec_from_file_location("npm", Path(__file__).parent / "witnesses/npm.py")
+    assert spec is not None
+    assert spec.loader is not None
+    npm: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(npm)
+    if refusal := npm.refusal():
+        pytest.skip(refusal)
     fake.on("select name from users where id = $1").rows([("Ada",)], ["name"])
     fake.on("update t set a = 1").error("40001")
-    ran = subprocess.run([node, "-e", NODE, fake.dsn], capture_output=True, text=True, check=True, timeout=60)
+    environment = {**os.environ, "NODE_PATH": str(npm.ROOT / "node_modules")}
+    command = ["node", "-e", NODE, fake.dsn]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
     assert json.loads(ran.stdout) == [[{"one": 1}], [{"name": "Ada"}], 1, "40001", 1]
 
 

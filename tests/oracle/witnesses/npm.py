@@ -8,10 +8,11 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 LIBRARIES = {"ioredis": "5", "redis": "5", "pg": "8"}
-FETCH_SECONDS = 60
+FETCH_SECONDS, AGAIN_SECONDS = 60, 600
 ROOT = Path(
     tempfile.gettempdir(),
     f"redisperf-node-{os.getuid()}-" + "-".join(f"{name}{version}" for name, version in LIBRARIES.items()),
@@ -26,7 +27,18 @@ def refusal() -> str | None:
     ROOT.mkdir(mode=0o700, exist_ok=True)
     with (ROOT / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return None if len(versions()) == len(LIBRARIES) else _fetch()
+        return None if len(versions()) == len(LIBRARIES) else _fetch_once()
+
+
+def _fetch_once() -> str | None:
+    """What could not be fetched a while ago is not waited for again."""
+    failed = ROOT / "refusal"
+    if failed.exists() and time.time() - failed.stat().st_mtime < AGAIN_SECONDS:
+        return failed.read_text()
+    refusal = _fetch()
+    if refusal is not None:
+        failed.write_text(refusal)
+    return refusal
 
 
 def _fetch() -> str | None:
