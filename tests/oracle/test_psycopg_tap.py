@@ -448,7 +448,7 @@ def test_a_server_that_says_nothing_is_a_lost_handshake() -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as door:
         port = door.getsockname()[1]
-        with recorded() as trace, contextlib.suppress(psycopg.OperationalError):
+        with recorded() as trace, pytest.raises(psycopg.OperationalError):
             psycopg.connect(f"host=127.0.0.1 port={port} user=x dbname=x sslmode=disable", connect_timeout=2)
     connect, startup = trace().setup.postgres
     assert connect.answer == "complete"

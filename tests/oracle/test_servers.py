@@ -309,8 +309,8 @@ def test_servers_are_gone_after_their_run_was_killed(
         process.send_signal(death)
         process.wait(timeout=60)
         for directory in directories:
-            until(lambda: not directory.exists(), f"{directory} removed")  # noqa: B023
-            until(lambda: not processes_of(directory), f"processes of {directory} gone")  # noqa: B023
+            until(lambda directory=directory: not directory.exists(), f"{directory} removed")
+            until(lambda directory=directory: not processes_of(directory), f"processes of {directory} gone")
         until(lambda: not running(int(postmaster)), "postmaster gone")
 
 
