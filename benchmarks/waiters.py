@@ -1,4 +1,4 @@
-"""What it costs to wait for a load in another process, which is polled for: `python benchmarks/waiters.py`.
+"""What it costs to wait for a load in another process, which tells of it: `python benchmarks/waiters.py`.
 
 Two caches with nothing in common but Redis stand for two processes. One loads for as long as the row says; the other
 asks for the same key as soon as the lease is taken. Late is how long after the load it has the value. Medians.
@@ -47,8 +47,9 @@ class Pair:
         self._waiting.get_with_cache(key, nothing)
         late_ms = (perf_counter_ns() - ended[0]) / 1e6
         loader.join()
-        scripts = self._outside.info("commandstats")["cmdstat_evalsha"]["calls"]
-        return scripts - 2, late_ms  # without the loader's look and fill
+        stats = self._outside.info("commandstats")
+        trips = sum(stats[f"cmdstat_{command}"]["calls"] for command in ("evalsha", "xread"))
+        return trips - 2, late_ms  # without the loader's look and fill
 
 
 def main() -> int:
@@ -60,7 +61,7 @@ def main() -> int:
         for seconds in LOADS_SECONDS:
             rounds = [pair.waited(f"{seconds} {number}", seconds) for number in range(ROUNDS)]
             trips, late = median(trips for trips, _ in rounds), median(late for _, late in rounds)
-            print(f"| {seconds * 1000:.0f} ms | {trips:.0f} | {late:.0f} ms |")
+            print(f"| {seconds * 1000:.0f} ms | {trips:.0f} | {late:.1f} ms |")
     finally:
         server.stop()
     return 0

@@ -42,13 +42,12 @@ without asking, and looks for Redis in the background. The others are given as t
 theirs: two reads one after the other.""",
     "waiters.py": """## Waiting for another process's load
 
-Who finds that another process loads looks again after 10, 20, 40, 80, then every 100 ms, once for all who wait in its
-process. To be told instead, by a subscription or a blocking read, takes four round trips whatever the load takes: the
-first look, one to begin to listen, one to look whether the value came meanwhile, one to fetch it; and a connection
-for each key that is waited for. That is more than below for short loads and less for long ones, and nobody would be
-late. But who is blocked notices only at the end of the wait that Redis hangs, and would have to end it as often as we
-look now. So `CacheAside` stays with looking, until loads of many seconds are the rule. `TwoTierCache` has a
-subscription anyway: there a process that waits takes two round trips, whatever the load takes.""",
+Who finds that another process loads says so in the same look, and then reads, once for all who wait in its process,
+with a command that blocks until the loader tells the value: two round trips, on a connection of its own meanwhile, of
+which there are at most 64 (whoever comes when all are blocked looks every 100 ms). The loader tells with its fill, if
+somebody waits. A read that was told nothing for a second looks again, as does one when the loader's lease is over. So
+one who waits while Redis begins to hang notices after a second and a timeout at the latest. `TwoTierCache` needs no
+read that blocks: it hears of the end on its subscription, and looks again.""",
 }
 
 

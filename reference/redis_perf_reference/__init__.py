@@ -10,7 +10,7 @@ from redis_perf_reference.cache_outcome import Told
 from redis_perf_reference.call_keys import Unkeyable
 from redis_perf_reference.codec import Codec, Undecodable, Unencodable
 from redis_perf_reference.embedding_input import InvalidText
-from redis_perf_reference.leased import WithTtl
+from redis_perf_reference.lifetime import WithTtl
 from redis_perf_reference.llm import AnswerRejected, InvalidRequest, LLMAnswer, LLMRequest
 from redis_perf_reference.llm_account import Price
 from redis_perf_reference.local_cache import LocalCache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha1
@@ -14,11 +15,18 @@ class Script:
     sha: str
 
 
+_INCLUDE = re.compile(r"^-- include (\w+)$", re.MULTILINE)
+
+
 @cache
 def script(name: str) -> Script:
-    """`lua/<name>.lua` and the SHA-1 by which Redis knows it."""
-    text = (files(__package__) / "lua" / f"{name}.lua").read_text(encoding="utf-8")
+    """`lua/<name>.lua`, with what it includes, and the SHA-1 by which Redis knows it."""
+    text = _INCLUDE.sub(lambda line: _lua(line[1]), _lua(name))
     return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+def _lua(name: str) -> str:
+    return (files(__package__) / "lua" / f"{name}.lua").read_text(encoding="utf-8")
 
 
 @cache

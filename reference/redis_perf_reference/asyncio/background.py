@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from inspect import iscoroutinefunction
+from math import inf
 from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -102,14 +103,18 @@ class Waiter:
 
 
 class Background:
-    """Runs work that no caller waits for; what it raises is logged."""
+    """Runs work that no caller waits for, `at_most` of it at once in each event loop; what it raises is logged."""
 
-    def __init__(self) -> None:
+    def __init__(self, at_most: float = inf) -> None:
+        self._at_most = at_most
         self._running: set[asyncio.Task[None]] = set()
 
     def start(self, work: Callable[[], Awaitable[Any]]) -> bool:
-        """Whether it will be done: always, as tasks take little. (Threads in the twin are bounded.)"""
-        task = asyncio.get_running_loop().create_task(_logged(work))
+        """False if it is not done, as there is enough to do already."""
+        loop = asyncio.get_running_loop()
+        if sum(task.get_loop() is loop for task in self._running) >= self._at_most:
+            return False
+        task = loop.create_task(_logged(work))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return True

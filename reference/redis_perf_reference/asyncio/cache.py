@@ -48,10 +48,10 @@ class Cache:
         self._redis = redis
         self._breaker = breaker
 
-    async def ask(self, command: str, *arguments: str | bytes | int) -> Any:
+    async def ask(self, command: str, *arguments: str | bytes | int, **options: Any) -> Any:
         """Sends one command. Raises CacheUnavailable if it was not sent, not answered, or refused."""
         try:
-            return await self._guarded(command, *arguments)
+            return await self._guarded(command, *arguments, **options)
         except ResponseError as error:
             raise _unavailable(f"Redis refused {command}: {error}") from error
 
@@ -68,11 +68,11 @@ class Cache:
         except ResponseError as error:
             raise _unavailable(f"Redis refused {name}: {error}") from error
 
-    async def _guarded(self, command: str, *arguments: str | bytes | int) -> Any:
+    async def _guarded(self, command: str, *arguments: str | bytes | int, **options: Any) -> Any:
         if not self._breaker.allow():
             raise CacheUnavailable("Redis not asked: the breaker is open")
         try:
-            reply = await self._redis.execute_command(command, *arguments, NEVER_DECODE=True)
+            reply = await self._redis.execute_command(command, *arguments, NEVER_DECODE=True, **options)
         except ResponseError:
             self._breaker.succeeded()
             raise

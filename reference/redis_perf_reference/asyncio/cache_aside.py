@@ -5,7 +5,7 @@
 | get_with_cache: hit, stale | 1                                                                              |
 | get_with_cache: miss       | 2: read and take the lease, fill                                               |
 | ... others, this process   | 1, then they wait for the loader's value                                       |
-| ... others, elsewhere      | 1, then one of them in each process looks again every 10 to 100 ms             |
+| ... others, elsewhere      | 1, and 1 for all of a process, which blocks until the loader tells the value   |
 | get, set, delete           | 1                                                                              |
 
 A server that does not know a script yet costs one more, once. Who finds nothing takes the *lease* in the same round
@@ -21,26 +21,25 @@ as read-only.
 from __future__ import annotations
 
 import logging
-import math
-import random
 from functools import partial
-from itertools import chain
 from time import monotonic
 from typing import Any, TypeVar, cast
 
-from redis_perf_reference.asyncio.background import Background, Loader, OneEach, Renewer, sleep
+from redis_perf_reference.asyncio.background import Background, Loader, OneEach, Renewer
 from redis_perf_reference.asyncio.client import RedisClient
+from redis_perf_reference.asyncio.entries import Entries
 from redis_perf_reference.asyncio.flight import GONE, Flights
-from redis_perf_reference.asyncio.request import Fill, Request
+from redis_perf_reference.asyncio.request import Request
 from redis_perf_reference.cache_input import checked_key, checked_namespace, checked_ttl
-from redis_perf_reference.codec import Codec, Undecodable, Unencodable
-from redis_perf_reference.leased import FAILED, MISSING, Leased, Lifetime, Loaded, WithTtl
-from redis_perf_reference.observer import SILENT, Observer, Operation
-from redis_perf_reference.outcomes import CacheUnavailable
+from redis_perf_reference.codec import Codec
+from redis_perf_reference.entry_state import FAILED, MISSING, EntryState
+from redis_perf_reference.lifetime import Lifetime, Loaded, WithTtl
+from redis_perf_reference.observer import SILENT, Observer
 
 T = TypeVar("T")
-FIRST_LOOK_SECONDS, LAST_LOOK_SECONDS = 0.01, 0.1
+SILENCE_SECONDS = 1.0
 LONGEST_LOAD_MS = 999_999_999
+MOST_BACKGROUND_LOADS = 8
 
 logger = logging.getLogger("redis_perf_reference")
 
@@ -52,7 +51,7 @@ class CacheAside:
     a value is still answered at once while it is loaded in the background; for `stale_if_error` seconds it is answered
     if loading fails, and nobody tries again for `retry_after_error` seconds. With `early_refresh` above 0 a value is
     loaded in the background shortly before its time, the earlier the longer that takes (1 is a good choice); who loads
-    in the background is a task, or one of at most 8 threads in the sync twin.
+    in the background is one of at most 8 tasks, or threads in the sync twin.
     """
 
     def __init__(
@@ -71,19 +70,22 @@ class CacheAside:
         lease_seconds: float = 10,
         observer: Observer = SILENT,
     ) -> None:
-        if not 0 <= jitter < 1 or not 0 <= early_refresh <= 100:
-            raise ValueError(f"{jitter=}, {early_refresh=}: must be from 0 to below 1, and from 0 to 100")
-        self._redis = redis
+        if not 0 <= early_refresh <= 100:
+            raise ValueError(f"{early_refresh=}: must be from 0 to 100")
+        self._redis, self._observer = redis, observer
         self._prefix = checked_namespace(prefix, "prefix")
-        self._codec = codec or Codec()
         self._lifetime = Lifetime.checked(ttl, negative_ttl, jitter, stale_while_revalidate, stale_if_error)
-        self._retry_ms = round(checked_ttl(retry_after_error, "retry_after_error") * 1000)
-        self._early_refresh = early_refresh
         self._lease_seconds = checked_ttl(lease_seconds, "lease_seconds")
-        self._lease_ms = round(self._lease_seconds * 1000)
-        self._observer = observer
+        self._entries = Entries(
+            redis,
+            codec or Codec(),
+            observer,
+            lease_ms=round(self._lease_seconds * 1000),
+            retry_ms=round(checked_ttl(retry_after_error, "retry_after_error") * 1000),
+            early_refresh=early_refresh,
+        )
         self._flights = OneEach(Flights)
-        self._background = Background()
+        self._background, self._loads = Background(), Background(MOST_BACKGROUND_LOADS)
 
     async def get_with_cache(
         self,
@@ -105,7 +107,7 @@ class CacheAside:
 
     async def get(self, key: str, default: T | None = None) -> Any | T | None:
         """The cached value if it is not due yet, else the default. Never raises CacheUnavailable."""
-        found = await self._look(self._name(key), b"", 0)
+        found = await self._entries.look(self._name(key))
         fresh = found is not None and found.fresh
         (self._observer.hit if fresh else self._observer.miss)()
         return found.value if found is not None and fresh else default
@@ -116,16 +118,9 @@ class CacheAside:
         Raises Unencodable, and CacheUnavailable if it is not known to be written: the old value may still be there.
         """
         name, lifetime = self._name(key), self._lifetime.but(ttl, None)
-        raw = self._encoded(value)
+        raw = self._entries.encoded(value)
         self._flights.here().forget(name)
-        started = monotonic()
-        try:
-            await self._redis.run("fill", (name,), "", lifetime.fresh_ms(value), lifetime.stale_ms, 0, raw)
-        except CacheUnavailable:
-            self._observer.error("unavailable")
-            raise
-        finally:
-            self._took("write", started)
+        await self._entries.write(name, value, raw, lifetime)
 
     async def delete(self, *keys: str) -> int:
         """Removes values, and says how many entries there were; loads under way will not bring them back.
@@ -135,19 +130,12 @@ class CacheAside:
         names = [self._name(key) for key in keys]
         for name in names:
             self._flights.here().forget(name)
-        started = monotonic()
-        try:
-            return await self._redis.delete(*names)
-        except CacheUnavailable:
-            self._observer.error("unavailable")
-            raise
-        finally:
-            self._took("delete", started)
+        return await self._entries.delete(names)
 
     def _name(self, key: str) -> str:
         return f"{self._prefix}:{checked_key(key)}"
 
-    async def _answer(self, request: Request, look: tuple[bytes, Leased | None] | None = None) -> Any:
+    async def _answer(self, request: Request, look: tuple[bytes, EntryState | None] | None = None) -> Any:
         """Begins with a look that was taken already, if there is one."""
         waited = False
         while True:
@@ -167,26 +155,26 @@ class CacheAside:
 
     async def _refresh(self, request: Request, token: bytes) -> None:
         """Loads in the background; where that has no room, nobody does for `retry_after_error` seconds."""
-        if not self._background.start(partial(self._lead, request, token)):
+        if not self._loads.start(partial(self._lead, request, token)):
             self._flights.here().withdraw(token)
-            await self._give_back(request.name, token)
+            await self._entries.give_back(request.name, token)
 
-    async def _read(self, request: Request) -> tuple[bytes, Leased | None]:
+    async def _read(self, request: Request) -> tuple[bytes, EntryState | None]:
         """Looks, and takes the lease if a load is due. Others in this process find the token before Redis has it."""
         flights, leads = self._flights.here(), False
         token = flights.announce()
         try:
-            found = await self._look(request.name, token, self._lease_ms)
+            found = await self._entries.lease(request.name, token, request.lifetime)
             leads = found is not None and found.holder == token
         except BaseException:  # cancelled, with the lease perhaps in hand
-            self._background.start(lambda: self._give_back(request.name, token))
+            self._background.start(lambda: self._entries.give_back(request.name, token))
             raise
         finally:
             if not leads:
                 flights.withdraw(token)
         return token, found
 
-    async def _missed(self, request: Request, token: bytes, found: Leased | None) -> Any:
+    async def _missed(self, request: Request, token: bytes, found: EntryState | None) -> Any:
         """The value, from this caller's load or from another's. GONE: look again."""
         try:
             if found is not None and found.holder == token:
@@ -199,14 +187,14 @@ class CacheAside:
             self._observer.stale()
             return found.value
 
-    async def _joined(self, request: Request, token: bytes, found: Leased | None) -> Any:
+    async def _joined(self, request: Request, token: bytes, found: EntryState | None) -> Any:
         """Waits for another's load until the request's time is up, then as long again for one by those whose time is
         up too, so that a load that hangs is not begun by all at once. In the end it loads for itself."""
         left, filling = request.until - monotonic(), None
         if found is None:  # perhaps the lease was taken and its reply lost: so the load tries to fill
             filling = token
         elif found.holder != FAILED and left > 0:  # that marks no load to wait for
-            return await self._flights.here().share(found.holder, lambda: self._elsewhere(request, found.holder), left)
+            return await self._flights.here().share(found.holder, lambda: self._elsewhere(request, found), left)
         left += self._lease_seconds if left <= 0 else 0
         if left <= 0:
             return await self._load(request, filling)
@@ -215,23 +203,27 @@ class CacheAside:
     async def _lead(self, request: Request, token: bytes) -> Any:
         return await self._flights.here().lead(token, lambda: self._load(request, token))
 
-    async def _elsewhere(self, request: Request, holder: bytes) -> Any:
-        """Waits for a load in another process."""
-        pause = FIRST_LOOK_SECONDS
-        while monotonic() < request.until:
-            await sleep(pause)
-            pause = min(2 * pause, LAST_LOOK_SECONDS)
-            found = await self._look(request.name, b"", 0)
-            if found is None or found.holder != holder:
-                return found.value if found is not None and found.fresh else GONE
-        return GONE
+    async def _elsewhere(self, request: Request, found: EntryState) -> Any:
+        """Waits for a load in another process, which tells what came of it. Looks where nothing was said for a second,
+        as news may be lost, or until the lease should be over."""
+        holder = found.holder
+        while found.holder == holder and (left := request.until - monotonic()) > 0:
+            seconds = min(left, found.held_ms / 1000, SILENCE_SECONDS)
+            told = await self._entries.loaded_elsewhere(request.name, holder, seconds)
+            if told is not MISSING:
+                return told
+            seen = await self._entries.look(request.name)
+            if seen is None:
+                return GONE
+            found = seen
+        return found.value if found.fresh else GONE
 
     async def _load(self, request: Request, token: bytes | None) -> Any:
         """Calls `fetch`, and fills the entry if there is a token."""
         loaded = await self._loaded(request, token)
         if token is not None and loaded.raw is not None:
             fill = request.name, (token, *loaded.times, loaded.raw)
-            await self._fill([fill]) if request.fills is None else request.fills.append(fill)
+            await self._entries.fill([fill]) if request.fills is None else request.fills.append(fill)
         return loaded.value
 
     async def _loaded(self, request: Request, token: bytes | None) -> Loaded:
@@ -240,10 +232,10 @@ class CacheAside:
         self._observer.load()
         try:
             value, lifetime = request.lifetime.of(await self._fetched(request))
-            raw = self._encoded(value) if lifetime is not None else None
+            raw = self._entries.encoded(value) if lifetime is not None else None
         finally:
             if token is not None and raw is None:
-                await self._give_back(request.name, token)
+                await self._entries.give_back(request.name, token)
         load_ms = min(round((monotonic() - started) * 1000), LONGEST_LOAD_MS)
         times = (lifetime.fresh_ms(value), lifetime.stale_ms, load_ms) if lifetime is not None else (0, 0, 0)
         return Loaded(value, raw, times)
@@ -256,55 +248,4 @@ class CacheAside:
             self._observer.error("load")
             raise
         finally:
-            self._took("load", started)
-
-    async def _look(self, name: str, token: bytes, lease_ms: int) -> Leased | None:
-        """None if Redis did not answer. What cannot be read is removed, and looked at once more."""
-        started, early = monotonic(), self._earliness() if lease_ms else "0"
-        try:
-            for _ in range(2):
-                found = await self._redis.run("lease", (name,), token, lease_ms, early)
-                try:
-                    return self._leased(*found)
-                except Undecodable as error:
-                    logger.warning("%s cannot be read, so it is removed: %s", name, error)
-                    self._observer.error("undecodable")
-                    await self._redis.delete(name)
-        except CacheUnavailable:
-            self._observer.error("unavailable")
-        finally:
-            self._took("read", started)
-        return None
-
-    def _earliness(self) -> str:
-        """How many load times before it is due a value is loaded anew, drawn so that few readers begin early."""
-        return f"{self._early_refresh * -math.log(1 - random.random()):.6f}" if self._early_refresh else "0"
-
-    def _leased(self, holder: bytes, left_ms: int, raw: bytes | None) -> Leased:
-        """Raises Undecodable."""
-        return Leased(holder, left_ms, MISSING if raw is None else self._codec.decode(raw))
-
-    async def _fill(self, fills: list[Fill]) -> None:
-        started = monotonic()
-        try:
-            await self._redis.run("fill", tuple(name for name, _ in fills), *chain(*(what for _, what in fills)))
-        except CacheUnavailable:
-            self._observer.error("unavailable")
-        finally:
-            self._took("fill", started)
-
-    async def _give_back(self, name: str, token: bytes) -> None:
-        try:
-            await self._redis.run("release", (name,), token, self._retry_ms)
-        except CacheUnavailable:
-            self._observer.error("unavailable")
-
-    def _encoded(self, value: object) -> bytes:
-        try:
-            return self._codec.encode(value)
-        except Unencodable:
-            self._observer.error("unencodable")
-            raise
-
-    def _took(self, operation: Operation, started: float) -> None:
-        self._observer.seconds(operation, monotonic() - started)
+            self._entries.took("load", started)

@@ -26,11 +26,14 @@ class Connections:
         self._idle: list[Any] = []
         self._closings = 0
 
-    async def execute_command(self, *args: Any, **options: Any) -> Any:
-        """The reply, as bytes whatever the options say. Raises what redis-py raises, and TimeoutError."""
+    async def execute_command(self, *args: Any, blocks_seconds: float = 0, **options: Any) -> Any:
+        """The reply, as bytes whatever the options say. Raises what redis-py raises, and TimeoutError.
+
+        A command that blocks has so much longer.
+        """
         closings, connection = self._closings, await self._take()
         try:
-            reply = await self._exchange(connection, args)
+            reply = await self._exchange(connection, args, blocks_seconds)
         except ResponseError:
             await self._keep(connection, closings)
             raise

@@ -28,9 +28,9 @@ class Exchange:
         self.subscriber: Callable[..., Any] = partial(redis.connection_pool.connection_class, **options)
         self.connect: Callable[..., Any] = partial(self.subscriber, socket_timeout=None)
 
-    async def __call__(self, connection: Any, command: tuple[Any, ...]) -> Any:
-        """The reply as bytes. Raises what redis-py raises, and the TimeoutError of Python."""
-        async with asyncio.timeout(self._timeout_seconds):
+    async def __call__(self, connection: Any, command: tuple[Any, ...], blocks_seconds: float = 0) -> Any:
+        """The reply as bytes, of a command that may block. Raises what redis-py raises, and Python's TimeoutError."""
+        async with asyncio.timeout(self._timeout_seconds and self._timeout_seconds + blocks_seconds):
             await connection.send_command(*command)
             return await connection.read_response(disable_decoding=True)
 

@@ -25,7 +25,7 @@ from redis_perf_reference.asyncio.client import RedisClient
 from redis_perf_reference.cache_input import checked_ttl
 from redis_perf_reference.codec import Codec
 from redis_perf_reference.fingerprint import fingerprint
-from redis_perf_reference.leased import WithTtl
+from redis_perf_reference.lifetime import WithTtl
 from redis_perf_reference.llm import AnswerRejected, LLMAnswer, LLMRequest, Message
 from redis_perf_reference.llm_account import LLMAccount, LLMStats, Price
 from redis_perf_reference.llm_tasks import Modification, Prompts, Task, code_in, modifications_in

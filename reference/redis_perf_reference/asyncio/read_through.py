@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 from redis_perf_reference.asyncio.background import Loader, OneEach
 from redis_perf_reference.asyncio.flight import Flights
 from redis_perf_reference.asyncio.leases import Leases, Patience, Tiers
-from redis_perf_reference.leased import Lifetime, Tokens
+from redis_perf_reference.entry_state import Tokens
+from redis_perf_reference.lifetime import Lifetime
 
 
 @dataclass(slots=True)

@@ -94,11 +94,11 @@ class Waiter:
 
 
 class Background:
-    """Runs work that no caller waits for, in at most 8 daemon threads; what it raises is logged."""
+    """Runs work that no caller waits for, in `at_most` daemon threads; what it raises is logged."""
 
-    def __init__(self) -> None:
+    def __init__(self, at_most: int = MOST_THREADS) -> None:
         self._last: threading.Thread | None = None
-        self._free = OneEach(lambda: threading.Semaphore(MOST_THREADS))
+        self._free = OneEach(lambda: threading.Semaphore(at_most))
 
     def start(self, work: Callable[[], Any]) -> bool:
         """False if it is not done: all threads are busy, or there can be no more."""

@@ -5,7 +5,7 @@
 |------------------------------------|------------------------------------------------------------|
 | get_many_with_cache: all hits      | 1                                                          |
 | get_many_with_cache: some misses   | 2: read and take the leases, fill                          |
-| ... some loaded by others          | besides, for each of these, what waiting costs: CacheAside |
+| ... some loaded by others          | besides 1 look for them all, and for each 1 that blocks    |
 | delete_by_prefix                   | 1 for each 1000 keys on the server                         |
 
 What this call has to load itself it loads first, so two batches that want each other's keys do not wait in a circle.
@@ -19,16 +19,17 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from redis_perf_reference.codec import Undecodable
-from redis_perf_reference.leased import Leased, WithTtl
-from redis_perf_reference.outcomes import CacheUnavailable
+from redis_perf_reference.entry_state import EntryState
+from redis_perf_reference.lifetime import WithTtl
 from redis_perf_reference.pattern import escape
 from redis_perf_reference.sync.background import KeyedLoader, KeyedRenewer, gathered
 from redis_perf_reference.sync.cache_aside import CacheAside
-from redis_perf_reference.sync.request import Fill, Request
+from redis_perf_reference.sync.entries import Fill
+from redis_perf_reference.sync.request import Request
 
 T = TypeVar("T")
 SCAN_COUNT = 1000
-Look = tuple[bytes, Leased | None]
+Look = tuple[bytes, EntryState | None]
 
 
 class BatchCacheAside(CacheAside):
@@ -80,25 +81,29 @@ class BatchCacheAside(CacheAside):
                 loading[key] = (request, look)
             else:
                 waiting[key] = (request, look)
-        if loading:
-            flights = self._flights.here()
-            answers |= flights.lead(flights.announce(), lambda: self._load_many(loading, at_once))
-        return answers | (self._gathered(waiting, at_once) if waiting else {})
+        if not loading:
+            return answers | self._gathered(waiting, at_once) if waiting else answers
+        flights = self._flights.here()
+        answers |= flights.lead(flights.announce(), lambda: self._load_many(loading, at_once))
+        rest = {key: request for key, (request, _) in waiting.items()}
+        return answers | self._answer_many(rest, at_once) if rest else answers  # they may be loaded by now
 
     def _read_many(self, requests: list[Request]) -> list[Look | None]:
         """None for what cannot be read, which wants a look of its own."""
         flights = self._flights.here()
         tokens, led = [flights.announce() for _ in requests], set[bytes]()
         try:
-            found = self._look_many([request.name for request in requests], tokens)
+            found = self._entries.lease_many(
+                [request.name for request in requests], tokens, [request.lifetime for request in requests]
+            )
             led = {
                 token
                 for token, one in zip(tokens, found, strict=True)
-                if isinstance(one, Leased) and one.holder == token
+                if isinstance(one, EntryState) and one.holder == token
             }
         except BaseException:  # cancelled, with leases perhaps in hand
             for request, token in zip(requests, tokens, strict=True):
-                self._background.start(partial(self._give_back, request.name, token))
+                self._background.start(partial(self._entries.give_back, request.name, token))
             raise
         finally:
             for token in tokens:
@@ -108,26 +113,6 @@ class BatchCacheAside(CacheAside):
             None if isinstance(one, Undecodable) else (token, one) for token, one in zip(tokens, found, strict=True)
         ]
 
-    def _look_many(self, names: list[str], tokens: list[bytes]) -> list[Leased | Undecodable | None]:
-        """As `_look`, without removing anything."""
-        started, arguments = monotonic(), list[str | bytes | int]()
-        for token in tokens:
-            arguments += [token, self._lease_ms, self._earliness()]
-        try:
-            reply = self._redis.run("lease", tuple(names), *arguments)
-        except CacheUnavailable:
-            self._observer.error("unavailable")
-            return [None] * len(names)
-        finally:
-            self._took("read", started)
-        return [self._readable(*reply[at : at + 3]) for at in range(0, len(reply), 3)]
-
-    def _readable(self, holder: bytes, left_ms: int, raw: bytes | None) -> Leased | Undecodable:
-        try:
-            return self._leased(holder, left_ms, raw)
-        except Undecodable as error:
-            return error
-
     def _load_many(self, loading: dict[str, tuple[Request, Look]], at_once: int) -> dict[str, Any]:
         fills: list[Fill] = []
         try:
@@ -136,7 +121,7 @@ class BatchCacheAside(CacheAside):
             )
         finally:
             if fills:
-                self._fill(fills)
+                self._entries.fill(fills)
 
     def _gathered(self, wanted: dict[str, tuple[Request, Look | None]], at_once: int) -> dict[str, Any]:
         answers = gathered([partial(self._answer, request, look) for request, look in wanted.values()], at_once)

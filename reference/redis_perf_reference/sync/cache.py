@@ -49,10 +49,10 @@ class Cache:
         self._redis = redis
         self._breaker = breaker
 
-    def ask(self, command: str, *arguments: str | bytes | int) -> Any:
+    def ask(self, command: str, *arguments: str | bytes | int, **options: Any) -> Any:
         """Sends one command. Raises CacheUnavailable if it was not sent, not answered, or refused."""
         try:
-            return self._guarded(command, *arguments)
+            return self._guarded(command, *arguments, **options)
         except ResponseError as error:
             raise _unavailable(f"Redis refused {command}: {error}") from error
 
@@ -69,11 +69,11 @@ class Cache:
         except ResponseError as error:
             raise _unavailable(f"Redis refused {name}: {error}") from error
 
-    def _guarded(self, command: str, *arguments: str | bytes | int) -> Any:
+    def _guarded(self, command: str, *arguments: str | bytes | int, **options: Any) -> Any:
         if not self._breaker.allow():
             raise CacheUnavailable("Redis not asked: the breaker is open")
         try:
-            reply = self._redis.execute_command(command, *arguments, NEVER_DECODE=True)
+            reply = self._redis.execute_command(command, *arguments, NEVER_DECODE=True, **options)
         except ResponseError:
             self._breaker.succeeded()
             raise

@@ -31,7 +31,7 @@ from redis_perf_reference.cache_input import checked_ttl
 from redis_perf_reference.cache_outcome import Told
 from redis_perf_reference.call_keys import CallKeys
 from redis_perf_reference.call_template import CallTemplate
-from redis_perf_reference.leased import WithTtl
+from redis_perf_reference.lifetime import WithTtl
 from redis_perf_reference.outcomes import CacheUnavailable
 from redis_perf_reference.pattern import Pattern, escape
 from redis_perf_reference.sync.background import Function, check_function, finished

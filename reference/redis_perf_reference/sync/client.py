@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import threading
 from functools import partial
+from math import ceil
 from typing import Any
 from urllib.parse import urlsplit
 from weakref import ref
@@ -74,6 +75,20 @@ class RedisClient:
         """How many of them there were; no keys, no round trip."""
         names = [checked_key(key) for key in keys]
         return int(self.ask("UNLINK", *names)) if names else 0
+
+    def next_message(self, stream: str, seconds: float) -> bytes | None:
+        """The first message in a stream whose messages have one field; None if none came within `seconds`.
+
+        One round trip, that blocks its connection for so long. Raises CacheUnavailable.
+        """
+        ms = max(1, ceil(seconds * 1000))
+        command = ("XREAD", "COUNT", 1, "BLOCK", ms, "STREAMS", stream, "0")
+        reply = self._here.here()[1].ask(*command, blocks_seconds=ms / 1000)
+        if not reply:
+            return None
+        messages = next(iter(reply.values())) if isinstance(reply, dict) else reply[0][1]
+        value: bytes = messages[0][1][1]
+        return value
 
     def ping(self) -> bool:
         """Asks now, whatever `available` says, and notes the answer."""

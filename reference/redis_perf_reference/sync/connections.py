@@ -27,11 +27,14 @@ class Connections:
         self._idle: list[Any] = []
         self._closings = 0
 
-    def execute_command(self, *args: Any, **options: Any) -> Any:
-        """The reply, as bytes whatever the options say. Raises what redis-py raises, and TimeoutError."""
+    def execute_command(self, *args: Any, blocks_seconds: float = 0, **options: Any) -> Any:
+        """The reply, as bytes whatever the options say. Raises what redis-py raises, and TimeoutError.
+
+        A command that blocks has so much longer.
+        """
         closings, connection = self._closings, self._take()
         try:
-            reply = self._exchange(connection, args)
+            reply = self._exchange(connection, args, blocks_seconds)
         except ResponseError:
             self._keep(connection, closings)
             raise

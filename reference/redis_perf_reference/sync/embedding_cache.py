@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from redis_perf_reference.batches import Batches
 from redis_perf_reference.embedding_input import checked_text, checked_texts, function_text, texts_of
-from redis_perf_reference.leased import Lifetime
+from redis_perf_reference.lifetime import Lifetime
 from redis_perf_reference.observer import SILENT, Observer
 from redis_perf_reference.outcomes import CacheUnavailable
 from redis_perf_reference.similarity import checked_search, most_similar
@@ -70,8 +70,8 @@ class EmbeddingCache:
         chunk_bytes: int = 4 * 2**20,
         observer: Observer = SILENT,
     ) -> None:
-        if not 0 <= jitter < 1 or chunk_bytes < 1:
-            raise ValueError(f"{jitter=}, {chunk_bytes=}: must be from 0 to below 1, and above 0")
+        if chunk_bytes < 1:
+            raise ValueError(f"{chunk_bytes=}: must be above 0")
         self._redis, self._encode, self._observer = redis, encode, observer
         self._codec = VectorCodec(dimension)
         self._space = VectorSpace(model, revision, dimension, normalise)

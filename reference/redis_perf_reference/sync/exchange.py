@@ -20,9 +20,11 @@ class Exchange:
         options = connection_options(redis.connection_pool.connection_kwargs)
         self.connect = self.subscriber = partial(redis.connection_pool.connection_class, **options)
 
-    def __call__(self, connection: Any, command: tuple[Any, ...]) -> Any:
-        """The reply as bytes. Raises what redis-py raises."""
+    def __call__(self, connection: Any, command: tuple[Any, ...], blocks_seconds: float = 0) -> Any:
+        """The reply as bytes, of a command that may block. Raises what redis-py raises."""
         connection.send_command(*command)
+        if blocks_seconds:
+            connection.can_read(timeout=blocks_seconds)  # and then as long as for any reply
         return connection.read_response(disable_decoding=True)
 
     @staticmethod

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
-from redis_perf_reference.leased import Tokens
+from redis_perf_reference.entry_state import Tokens
 
 
 class Gone(Enum):

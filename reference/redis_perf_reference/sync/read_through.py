@@ -14,7 +14,8 @@ from functools import partial
 from time import monotonic
 from typing import Any, NamedTuple
 
-from redis_perf_reference.leased import Lifetime, Tokens
+from redis_perf_reference.entry_state import Tokens
+from redis_perf_reference.lifetime import Lifetime
 from redis_perf_reference.sync.background import Loader, OneEach
 from redis_perf_reference.sync.flight import Flights
 from redis_perf_reference.sync.leases import Leases, Patience, Tiers

@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
-from redis_perf_reference.leased import MISSING, Leased, Lifetime
+from redis_perf_reference.entry_state import MISSING, EntryState
+from redis_perf_reference.lifetime import Lifetime
 from redis_perf_reference.sync.background import Loader, Renewer
-
-Fill: TypeAlias = tuple[str, tuple[bytes | int, ...]]
-"""An entry's name, and what the script `fill` takes for it."""
+from redis_perf_reference.sync.entries import Fill
 
 
 class Request(NamedTuple):
@@ -24,7 +23,7 @@ class Request(NamedTuple):
     until: float
     fills: list[Fill] | None = None
 
-    def knowing(self, found: Leased | None) -> Request:
+    def knowing(self, found: EntryState | None) -> Request:
         """Loads by revalidating what was found, where there is something and a way to do so."""
         if self.revalidate is None or found is None or found.value is MISSING:
             return self

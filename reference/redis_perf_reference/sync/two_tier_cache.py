@@ -33,7 +33,7 @@ from redis_perf_reference.cache_message import Kind, Message, decoded_message
 from redis_perf_reference.cache_outcome import Told
 from redis_perf_reference.cache_stats import TwoTierStats
 from redis_perf_reference.forks import tell_of_forks
-from redis_perf_reference.leased import Lifetime
+from redis_perf_reference.lifetime import Lifetime
 from redis_perf_reference.local_cache import LocalCache
 from redis_perf_reference.near_cache import NearCache
 from redis_perf_reference.observer import SILENT, Observer
@@ -71,8 +71,6 @@ class TwoTierCache:
         lease_seconds: float = 10.0,
         observer: Observer = SILENT,
     ) -> None:
-        if not 0 <= jitter < 1:
-            raise ValueError(f"{jitter=}: must be from 0 to below 1")
         self._lifetime = Lifetime.checked(ttl, negative_ttl, jitter, 0, 0)
         self.observer = observer
         codec = shared.codec if shared else None

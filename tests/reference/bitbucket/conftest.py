@@ -39,7 +39,7 @@ def bitbucket() -> Iterator[Any]:
 @pytest.fixture
 def build(twin: Any, bitbucket: Any) -> Callable[..., Any]:
     """Makes a BitbucketCache that is connected to both, on a server that knows the scripts."""
-    twin.load_scripts("lease", "fill", "release", "cache_sweep")
+    twin.load_scripts("lease", "fill", "release", "delete", "cache_sweep")
 
     def built(client: Any = None, token: str = "secret", **options: Any) -> Any:
         client = client or twin.client()

@@ -74,14 +74,14 @@ class World:
         module = sync_batch if self._runner is None else asyncio_batch
         return Face(self, module.BatchCacheAside(client or self.client(), **options))
 
-    def sync_cache(self) -> sync_twin.CacheAside:
+    def sync_cache(self, lease_seconds: float = 10) -> sync_twin.CacheAside:
         """A sync one in any case, for use within a loader."""
         client = sync_client.RedisClient(self.redis_url, timeout_seconds=5)
         self._stack.callback(client.close)
-        return sync_twin.CacheAside(client, jitter=0)
+        return sync_twin.CacheAside(client, jitter=0, lease_seconds=lease_seconds)
 
     def load_scripts(self) -> None:
-        for name in ("lease", "fill", "release"):
+        for name in ("lease", "fill", "release", "delete"):
             self.redis.script_load(script(name).text)
 
     def run(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:

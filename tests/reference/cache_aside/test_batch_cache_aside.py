@@ -13,7 +13,7 @@ from redis_perf import exactly
 from redis_perf_reference.asyncio.batch_cache_aside import BatchCacheAside
 from redis_perf_reference.asyncio.client import RedisClient
 from redis_perf_reference.cache_input import InvalidKey
-from redis_perf_reference.leased import WithTtl
+from redis_perf_reference.lifetime import WithTtl
 from redis_perf_reference.observer import Silent
 
 KEYS = [f"key {number}" for number in range(20)]

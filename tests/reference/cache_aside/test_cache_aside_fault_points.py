@@ -10,9 +10,11 @@ import itertools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from threading import Event, Thread
 from typing import Any
 
 import pytest
+import redis
 
 from redis_perf import ServerUnavailable, servers
 from redis_perf.proxy import FaultPoint, Proxy, fault_points
@@ -127,7 +129,7 @@ def test_a_delete_broken_anywhere_leaves_the_old_value_or_none(
     caches: Any, proxy: Proxy, breaking: Callable[..., Fault]
 ) -> None:
     broken = Broken(caches, proxy, "old", lambda cache, key: cache.delete(key))
-    assert points_of(broken, proxy, breaking, {"old", "loaded"}, {1}) == both_sides("UNLINK")
+    assert points_of(broken, proxy, breaking, {"old", "loaded"}, {1}) == both_sides("EVALSHA", "EVAL")
 
 
 def test_a_failed_load_broken_at_its_release_blocks_nobody_for_longer_than_a_lease(
@@ -143,3 +145,75 @@ def test_a_failed_load_broken_at_its_release_blocks_nobody_for_longer_than_a_lea
     broken = Broken(caches, proxy, None, failing)
     seen = points_of(broken, proxy, breaking, {"loaded"}, {None})
     assert seen == both_sides("EVALSHA", "EVAL", "EVALSHA", "EVAL")
+
+
+class Waiting(Broken):
+    """While somebody else loads, who goes on until the call waits for it or has ended."""
+
+    def start(self) -> None:
+        super().start()
+        self._loading, self._ended = Event(), Event()
+        self._elsewhere = Thread(target=self._get, args=(self._caches.sync_cache(LEASE_SECONDS), self.key))
+        self._elsewhere.start()
+        assert self._loading.wait(20)
+
+    def __call__(self) -> Any:
+        try:
+            return super().__call__()
+        finally:
+            self._ended.set()
+            self._elsewhere.join()
+
+    def _get(self, cache: Any, key: str) -> None:
+        cache.get_with_cache(key, self._load)
+
+    def _load(self) -> str:
+        self._loading.set()
+        while not self._ended.is_set():
+            with suppress(redis.ConnectionError):
+                if self._caches.redis.info("clients")["blocked_clients"]:
+                    break
+        return "theirs"
+
+
+def test_a_wait_for_another_s_load_broken_anywhere_answers_and_the_next_one_is_right(
+    caches: Any, proxy: Proxy, breaking: Callable[..., Fault]
+) -> None:
+    broken = Waiting(caches, proxy, None, lambda cache, key: cache.get_with_cache(key, lambda: "new"))
+    seen = points_of(broken, proxy, breaking, {"theirs", "new", "loaded"}, {"theirs", "new"})
+    assert seen == both_sides("EVALSHA", "XREAD")
+    assert all(caches.redis.pttl(stream) != -1 for stream in caches.redis.keys("load:*"))
+
+
+class WaitedFor(Broken):
+    """While it loads somebody else waits for it, and must get this value or load another."""
+
+    def __call__(self) -> Any:
+        self._waiting, self._answers = list[Thread](), list[Any]()
+        try:
+            return super().__call__()
+        finally:
+            for thread in self._waiting:
+                thread.join(20)
+            assert set(self._answers) <= {"new", "waited"}
+            assert len(self._answers) == len(self._waiting)
+
+    def load(self) -> str:
+        self._waiting.append(Thread(target=self._wait, args=(self._caches.sync_cache(LEASE_SECONDS),)))
+        self._waiting[-1].start()
+        with suppress(redis.ConnectionError):
+            while self._waiting[-1].is_alive() and not self._caches.redis.info("clients")["blocked_clients"]:
+                pass
+        return "new"
+
+    def _wait(self, cache: Any) -> None:
+        self._answers.append(cache.get_with_cache(self.key, lambda: "waited"))
+
+
+def test_a_fill_that_is_waited_for_broken_anywhere_leaves_no_waiter_without_a_value(
+    caches: Any, proxy: Proxy, breaking: Callable[..., Fault]
+) -> None:
+    broken = WaitedFor(caches, proxy, None, lambda cache, key: cache.get_with_cache(key, broken.load))
+    seen = points_of(broken, proxy, breaking, {"new", "waited", "loaded"}, {"new"})
+    assert seen == both_sides("EVALSHA", "EVAL", "EVALSHA", "EVAL")
+    assert all(caches.redis.pttl(stream) != -1 for stream in caches.redis.keys("load:*"))

@@ -92,7 +92,7 @@ def test_trap_17_a_slow_load_does_not_undo_a_newer_write(caches: Any, undo: str)
 
     def load() -> str:
         if undo == "set":
-            other.evalsha(script("fill").sha, 1, NAME, "", 60_000, 0, 0, cache.cache._codec.encode("new"))
+            other.evalsha(script("fill").sha, 1, NAME, "", 60_000, 0, 0, cache.cache._entries._codec.encode("new"))
         elif undo == "flushall":
             other.flushall()
         else:
@@ -154,8 +154,8 @@ def test_trap_17_an_expired_lease_is_another_reader_s(caches: Any) -> None:
 
     def fill_elsewhere() -> None:
         token = "f" * 16
-        caches.redis.evalsha(script("lease").sha, 1, NAME, token, 60_000, "0")
-        raw = quick.cache._codec.encode("in time")
+        caches.redis.evalsha(script("lease").sha, 1, NAME, token, 60_000, "0", 0)
+        raw = quick.cache._entries._codec.encode("in time")
         assert caches.redis.evalsha(script("fill").sha, 1, NAME, token, 60_000, 0, 0, raw) == 1
 
     assert slow.get_with_cache("key", load) == "late"
@@ -207,7 +207,7 @@ def test_trap_18_an_entry_past_its_stale_time_is_gone(caches: Any, source: Any) 
 def test_trap_18_an_entry_is_loaded_anew_before_its_time(caches: Any, source: Any, counting: Any) -> None:
     """The load is said to have taken 1000 s, so at 100 s before its time it is due, nearly for certain."""
     cache = caches.cache(ttl=100, early_refresh=100, observer=counting)
-    raw = cache.cache._codec.encode("old")
+    raw = cache.cache._entries._codec.encode("old")
     caches.redis.evalsha(script("fill").sha, 1, NAME, "", 100_000, 0, 1_000_000, raw)
     caches.until(lambda: cache.get_with_cache("key", source) == "value")
     assert (source.loads, counting.of("miss", "stale")) == (1, [0, 0])
@@ -357,7 +357,7 @@ def test_trap_18_an_entry_that_is_loaded_anew_does_not_expire_meanwhile(caches: 
         left.append(caches.redis.pttl(NAME))
         return "value"
 
-    raw = cache.cache._codec.encode("old")
+    raw = cache.cache._entries._codec.encode("old")
     caches.redis.evalsha(script("fill").sha, 1, NAME, "", 10_000, 0, 1_000_000, raw)
     caches.until(lambda: cache.get_with_cache("key", load) == "value")
     assert len(left) == 1

@@ -9,7 +9,7 @@ import pytest
 from pytest_redisperf import RedisPerf
 from redis_perf import exactly
 from redis_perf_reference.cache_input import InvalidTtl
-from redis_perf_reference.leased import WithTtl
+from redis_perf_reference.lifetime import WithTtl
 
 NAME = "cache:key"
 

@@ -353,7 +353,7 @@ def test_searches_that_cannot_be_meant_are_refused(world: Any, encoder: Any, fun
         ({"dimension": 0}, r"^dimension is 0: "),
         ({"dimension": 384.0}, r"^dimension is 384.0: "),
         ({"ttl": 0}, r"^ttl is 0 seconds, "),
-        ({"jitter": 1}, r"^jitter=1, "),
+        ({"jitter": 1}, r"^jitter=1: "),
         ({"chunk_bytes": 0}, r"chunk_bytes=0: "),
         ({"namespace": "a b"}, r"^namespace is 'a b', "),
     ],

@@ -48,7 +48,7 @@ def model() -> Model:
 @pytest.fixture
 def build(twin: Any, model: Model) -> Callable[..., Any]:
     """Makes an LLMCache that is connected, on a server that knows the scripts."""
-    twin.load_scripts("lease", "fill", "release", "cache_sweep")
+    twin.load_scripts("lease", "fill", "release", "delete", "cache_sweep")
 
     def built(client: Any = None, ask: Any = None, **options: Any) -> Any:
         client = client or twin.client()

@@ -1,28 +1,14 @@
-"""What a cache with leases knows of an entry, and how long its values live."""
+"""Lifetime: how long values of a cache live, and what a loader says of it."""
 
 from __future__ import annotations
 
 import random
-import secrets
 from dataclasses import dataclass, replace
-from enum import Enum
-from itertools import count
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from redis_perf_reference.cache_input import checked_ttl
 
 T = TypeVar("T")
-FAILED = b"!" * 16
-"""In place of a token: the last load failed, and for a while nobody shall try again."""
-
-
-class Missing(Enum):
-    """In place of a value: there is none. (None is a value.)"""
-
-    MISSING = "missing"
-
-
-MISSING = Missing.MISSING
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +42,9 @@ class Lifetime:
     def checked(
         cls, ttl: float, negative_ttl: float | None, jitter: float, revalidate: float, if_error: float
     ) -> Lifetime:
-        """From seconds. Raises InvalidTtl, which names the argument."""
+        """From seconds. Raises InvalidTtl, which names the argument, and ValueError for a jitter that is none."""
+        if not 0 <= jitter < 1:
+            raise ValueError(f"{jitter=}: must be from 0 to below 1")
         ttl_ms, revalidate_ms = _ms(ttl, "ttl"), revalidate and _ms(revalidate, "stale_while_revalidate")
         if_error_ms = if_error and _ms(if_error, "stale_if_error")
         negative_ms = ttl_ms if negative_ttl is None else _ms(negative_ttl, "negative_ttl")
@@ -84,41 +72,6 @@ class Lifetime:
     def fresh_ms(self, value: object) -> int:
         wanted = self.negative_ttl_ms if value is None else self.ttl_ms
         return max(1, round(wanted * (1 - self.jitter * random.random())))
-
-
-class Leased(NamedTuple):
-    """`holder` is the token of who may load it, empty if nobody has to; below 0, `left_ms` is how long it is due."""
-
-    holder: bytes
-    left_ms: int
-    value: Any
-
-    @property
-    def fresh(self) -> bool:
-        return self.value is not MISSING and self.left_ms > 0
-
-    def usable(self, lifetime: Lifetime) -> bool:
-        """Whether to answer with it at once, loading or not."""
-        bound = lifetime.stale_ms if self.holder == FAILED else lifetime.revalidate_ms
-        return self.fresh or (self.value is not MISSING and bound > 0 and -self.left_ms <= bound)
-
-    def tolerable(self, lifetime: Lifetime) -> bool:
-        """Whether to answer with it where loading failed."""
-        return self.value is not MISSING and -self.left_ms <= lifetime.stale_ms
-
-
-class Tokens:
-    """16 characters each, that nobody else has meanwhile. For one process: after a fork both would take the same.
-
-    Threads may share it.
-    """
-
-    def __init__(self) -> None:
-        self._mine = secrets.token_hex(5)[:9].encode()
-        self._count = count()
-
-    def take(self) -> bytes:
-        return b"%b%07x" % (self._mine, next(self._count) % 16**7)
 
 
 def _ms(seconds: float, name: str) -> int:
