@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from threading import Event, Thread
 from threading import enumerate as enumerate_threads
 from time import monotonic
@@ -312,6 +313,31 @@ def test_at_most_eight_threads_load_in_the_background_and_the_rest_is_loaded_lat
         assert cache.get_with_cache(keys[-1], load) == "old"
         go_on.set()
         assert all(loaded_soon(cache, key) for key in keys)
+
+
+def test_at_most_eight_tasks_load_in_the_background_and_the_rest_is_loaded_later(redis_url: str) -> None:
+    keys, loading = [f"key {number}" for number in range(20)], list[str]()
+
+    async def scenario(cache: CacheAside) -> None:
+        go_on = asyncio.Event()
+
+        async def load(key: str) -> str:
+            loading.append(key)
+            await go_on.wait()
+            return "new"
+
+        with due_cache(redis_url, keys):
+            found = [await cache.get_with_cache(key, partial(load, key), 60) for key in keys]
+        assert (found, len(cache._loads._running)) == (["old"] * 20, 8)
+        go_on.set()
+        await asyncio.gather(*cache._loads._running)
+        while [await cache.get_with_cache(key, partial(load, key), 60) for key in keys] != ["new"] * 20:
+            pass
+        assert len(loading) == 20
+
+    options = {"jitter": 0, "stale_while_revalidate": 60, "retry_after_error": 0.001}
+    with asyncio_cache(redis_url, **options) as (runner, cache):
+        runner.run(asyncio.wait_for(scenario(cache), 20))
 
 
 def test_where_no_thread_can_start_a_stale_value_is_answered_and_loaded_later(

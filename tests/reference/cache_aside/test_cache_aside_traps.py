@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import redis.asyncio
 
-from redis_perf_reference.codec import Unencodable
+from redis_perf_reference.codec import Codec, Unencodable
 from redis_perf_reference.naive.cache_aside import get_with_cache
 from redis_perf_reference.outcomes import CacheUnavailable
 from redis_perf_reference.resources import script
@@ -230,6 +230,19 @@ def test_trap_19_a_value_that_the_codec_cannot_read_is_removed(caches: Any, sour
     assert cache.get_with_cache("key", source) == "value"
     assert cache.get_with_cache("key", source) == "value"
     assert (source.loads, counting.of("error: undecodable")) == (1, [1])
+
+
+def test_trap_19_what_a_newer_release_wrote_is_left_by_who_looks_and_replaced_by_who_loads(
+    caches: Any, source: Any, counting: Any
+) -> None:
+    newer, older = caches.cache(codec=Codec(format="msgpack")), caches.cache(observer=counting)
+    newer.set("key", "newer")
+    assert older.get("key") is None
+    assert (newer.get("key"), counting.of("miss", "error: undecodable")) == ("newer", [1, 1])
+    assert [older.get_with_cache("key", source) for _ in range(2)] == ["value"] * 2
+    assert (source.loads, older.get("key")) == (1, "value")
+    newer.set("key", "newest")
+    assert newer.get("key") == "newest"
 
 
 def test_trap_19_a_list_under_this_key_is_left_alone(caches: Any, source: Any, counting: Any) -> None:

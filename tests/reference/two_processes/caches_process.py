@@ -51,6 +51,25 @@ class Caches:
 
         return await finished(self._caches[cache].get_with_cache(key, load if self._asynchronous else lambda: loads))
 
+    async def read_till(self, event: str, key: str, loads: int) -> Any:
+        """From the cache that loads, which goes on until another process waits for it, or until Redis is away."""
+
+        async def awaited() -> bool:
+            try:
+                begins = await finished(self._client.ask("GETRANGE", f"aside:{key}", 0, 1))
+                return event == "awaited" and begins != b"c1"
+            except CacheUnavailable:
+                return True
+
+        async def load() -> int:
+            while not await awaited():
+                pass
+            return loads
+
+        if self._asynchronous:
+            return await self._caches["aside"].get_with_cache(key, load)
+        return await asyncio.to_thread(self._caches["aside"].get_with_cache, key, lambda: asyncio.run(load()))
+
     async def everything(self, keys: list[str]) -> list[tuple[str, str, Any]]:
         """What each cache has of these keys, without loading."""
         return [(name, key, await finished(each.get(key))) for name, each in self._caches.items() for key in keys]

@@ -46,9 +46,15 @@ class Process:
         stack.callback(self._process.stdin.close)  # it ends then
 
     def call(self, *words: Any) -> Any:
+        self.begin(*words)
+        return self.answer()
+
+    def begin(self, *words: Any) -> None:
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         print(json.dumps(words), file=self._process.stdin, flush=True)
+
+    def answer(self) -> Any:
+        assert self._process.stdout is not None
         return json.loads(self._process.stdout.readline())
 
 
@@ -68,6 +74,9 @@ class World:
             other.call("keep_token")
             eventually(lambda one=one: one.call("take_token"))
             eventually(lambda other=other: not other.call("has_token"))
+
+    def blocked(self) -> bool:
+        return bool(self.outside.info("clients")["blocked_clients"])
 
     def die(self) -> None:
         """The server, without having kept anything."""
@@ -128,6 +137,22 @@ class Machine(RuleBasedStateMachine):
             for other in KEYS:
                 if other[0] == key[0]:
                     self.changed(cut_off, cache, other, None)
+
+    @rule(who=processes, key=keys, dies=st.booleans())
+    def wait(self, who: int, key: str, dies: bool) -> None:
+        """One process waits for what the other loads."""
+        self.call("pass", who, "delete", "aside", key)
+        loader, waiter = self.world.both[who], self.world.both[1 - who]
+        loads, instead = self.next(), self.next()
+        loader.begin("read_till", "away" if dies else "awaited", key, loads)
+        eventually(lambda: self.world.outside.exists(f"aside:{key}"))
+        waiter.begin("read", "aside", key, instead)
+        if dies:
+            eventually(self.world.blocked)
+            self.lose_everything()
+        assert loader.answer() == loads
+        assert waiter.answer() in ({loads, instead} if dies else {loads})
+        self.possible["aside", key] = {None, loads, instead} if dies else {loads}
 
     @rule()
     def lose_everything(self) -> None:
