@@ -30,7 +30,7 @@ class BitbucketError(Exception):
         self.retry_after_seconds = retry_after_seconds
 
 
-class Entry(NamedTuple):
+class DirectoryEntry(NamedTuple):
     """What lies in a directory. `path` leads from the root; `size` in bytes is None for a directory."""
 
     path: str

@@ -4,23 +4,14 @@ from __future__ import annotations
 
 import math
 import secrets
-from enum import Enum
 from itertools import count
 from typing import Any, NamedTuple
 
 from redis_perf_reference.lifetime import Lifetime
+from redis_perf_reference.missing import MISSING
 
 FAILED = b"!" * 16
 """In place of a token: the last load failed, and for a while nobody shall try again."""
-
-
-class Missing(Enum):
-    """In place of a value: there is none. (None is a value.)"""
-
-    MISSING = "missing"
-
-
-MISSING = Missing.MISSING
 
 
 class EntryState(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-Message: TypeAlias = Mapping[str, Any]
+ChatMessage: TypeAlias = Mapping[str, Any]
 """As in OpenAI's chat: {"role": ..., "content": ...}."""
 
 Reason: TypeAlias = Literal["truncated", "refused", "unusable"]
@@ -30,7 +30,7 @@ class LLMRequest:
     """
 
     model: str
-    messages: tuple[Message, ...]
+    messages: tuple[ChatMessage, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from redis_perf_reference.fenced import Unclosed, fenced_blocks
-from redis_perf_reference.llm import AnswerRejected, InvalidRequest, LLMAnswer, Message
+from redis_perf_reference.llm import AnswerRejected, ChatMessage, InvalidRequest, LLMAnswer
 
 T = TypeVar("T")
 Modification = dict[str, Any]
@@ -38,18 +38,18 @@ class Prompts:
         "its fence longer than any in the file."
     )
 
-    def for_spec(self, issue: Mapping[str, Any]) -> tuple[Message, ...]:
+    def for_spec(self, issue: Mapping[str, Any]) -> tuple[ChatMessage, ...]:
         """`issue` is Jira's, with `fields.summary` and `fields.description` (text, or an Atlassian document)."""
         fields = issue.get("fields")
         if not isinstance(fields, Mapping):
             raise InvalidRequest(f"issue has no fields: {issue!r:.80}")
         return _asked(self.spec, {"summary": fields.get("summary", ""), "description": fields.get("description", "")})
 
-    def for_diff(self, file_path: str, current_content: str, issue: str, context: Any) -> tuple[Message, ...]:
+    def for_diff(self, file_path: str, current_content: str, issue: str, context: Any) -> tuple[ChatMessage, ...]:
         parts = {"file": file_path, "content": current_content, "issue": issue, "project": context}
         return _asked(self.diff, parts)
 
-    def for_new_file(self, file_path: str, issue: str, context: Any) -> tuple[Message, ...]:
+    def for_new_file(self, file_path: str, issue: str, context: Any) -> tuple[ChatMessage, ...]:
         return _asked(self.new_file, {"file": file_path, "issue": issue, "project": context})
 
 
@@ -77,7 +77,7 @@ def code_in(answer: LLMAnswer) -> str:
     return blocks[0] if blocks else text
 
 
-def _asked(prompt: str, parts: Mapping[str, Any]) -> tuple[Message, ...]:
+def _asked(prompt: str, parts: Mapping[str, Any]) -> tuple[ChatMessage, ...]:
     """As JSON, so that no part can pass for another."""
     try:
         content = json.dumps(parts, ensure_ascii=False, sort_keys=True)

@@ -21,6 +21,7 @@ from redis_perf_reference.asyncio.background import KeyedLoader, KeyedRenewer, g
 from redis_perf_reference.asyncio.cache_aside import CacheAside
 from redis_perf_reference.asyncio.entries import Fill
 from redis_perf_reference.asyncio.request import Request
+from redis_perf_reference.asyncio.sweep import swept
 from redis_perf_reference.codec import Undecodable
 from redis_perf_reference.entry_state import EntryState
 from redis_perf_reference.lifetime import WithTtl
@@ -60,14 +61,7 @@ class BatchCacheAside(CacheAside):
     async def delete_by_prefix(self, start: str) -> int:
         """Removes all values whose keys start so, and says how many entries there were. Raises as `delete` does."""
         name = self._name(start)
-        cursor, total = b"0", 0
-        removed: int
-        while True:
-            arguments = (cursor, escape(name) + "*", SCAN_COUNT, f"{self._prefix}:told", b"")
-            cursor, removed = await self._redis.run("cache_sweep", (name,), *arguments)
-            total += removed
-            if cursor == b"0":
-                return total
+        return await swept(self._redis.run, name, escape(name) + "*", SCAN_COUNT, f"{self._prefix}:told", b"")
 
     async def _answer_many(self, requests: dict[str, Request], at_once: int) -> dict[str, Any]:
         answers: dict[str, Any] = dict.fromkeys(requests)

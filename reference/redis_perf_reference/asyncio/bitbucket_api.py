@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
-from redis_perf_reference.bitbucket import BitbucketError, Entry, FileChange, RepositoryKeys
+from redis_perf_reference.bitbucket import BitbucketError, DirectoryEntry, FileChange, RepositoryKeys
 
 if TYPE_CHECKING:
     from httpx import AsyncClient, Response
@@ -65,11 +65,11 @@ class BitbucketAPI:
             return None
         return Content(response.headers.get("ETag"), response.content)
 
-    async def directory(self, path: str, revision: str) -> list[Entry] | None:
+    async def directory(self, path: str, revision: str) -> list[DirectoryEntry] | None:
         """What lies in it, not deeper; all pages of it."""
         place = f"{quote(path)}/" if path else ""
         url = f"{self._base}/src/{quote(revision, safe='')}/{place}?pagelen={MOST_IN_A_PAGE}"
-        entries = list[Entry]()
+        entries = list[DirectoryEntry]()
         while url:
             response = await self.make_bitbucket_request("GET", url)
             if response.status_code == 404 or not _is_listing(response):
@@ -135,14 +135,14 @@ def _read(response: Response, reader: Callable[[Any], T]) -> T:
         raise BitbucketError(f"GET {response.url.path}: not as documented: {error!r}", response.status_code) from error
 
 
-def _page(page: dict[str, Any]) -> tuple[list[Entry], str]:
+def _page(page: dict[str, Any]) -> tuple[list[DirectoryEntry], str]:
     """Its entries, and where the next one is, if there is one."""
     return [_entry(value) for value in page["values"]], page.get("next", "")
 
 
-def _entry(value: dict[str, Any]) -> Entry:
+def _entry(value: dict[str, Any]) -> DirectoryEntry:
     is_directory = value["type"] == "commit_directory"
-    return Entry(value["path"], is_directory, None if is_directory else value.get("size"))
+    return DirectoryEntry(value["path"], is_directory, None if is_directory else value.get("size"))
 
 
 def _retry_after(response: Response) -> float | None:

@@ -18,10 +18,10 @@ from typing import Any, TypeAlias
 
 from redis_perf_reference.asyncio.background import OneEach, sleep
 from redis_perf_reference.asyncio.client import RedisClient
-from redis_perf_reference.asyncio.flight import GONE
 from redis_perf_reference.codec import Codec, Undecodable, Unencodable, UnknownFormat
-from redis_perf_reference.entry_state import MISSING, EntryState
+from redis_perf_reference.entry_state import EntryState
 from redis_perf_reference.lifetime import Lifetime
+from redis_perf_reference.missing import GONE, MISSING
 from redis_perf_reference.observer import Observer, Operation
 from redis_perf_reference.outcomes import CacheUnavailable
 

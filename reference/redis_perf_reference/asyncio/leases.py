@@ -119,7 +119,7 @@ class Leases:
             looked = await self._look()
         except BaseException:  # cancelled, with leases perhaps in hand
             self._passage.__exit__()
-            self._tiers.background.start(lambda: self._settle(dict.fromkeys(self._keys)))
+            self._tiers.background.start(lambda: self._end(dict.fromkeys(self._keys)))
             raise
         self._holders = looked.holders
         for key, record in looked.found.items():
@@ -136,7 +136,7 @@ class Leases:
         mine = [key for key in self._missed if self._holders.get(key, self._token) == self._token]
         self._passage.count_from_now()
         try:
-            known = await self._settle({key: None if error else self._filled.get(key) for key in mine}) if mine else {}
+            known = await self._end({key: None if error else self._filled.get(key) for key in mine}) if mine else {}
             if error is None:
                 self._keep(known)
         finally:
@@ -168,7 +168,7 @@ class Leases:
             tiers.observer.error("undecodable")
         return looked
 
-    async def _settle(self, values: Mapping[str, tuple[bytes, int] | None]) -> dict[str, bool]:
+    async def _end(self, values: Mapping[str, tuple[bytes, int] | None]) -> dict[str, bool]:
         """Which keys may be kept here, and whether Redis is known to have them too."""
         tiers, started = self._tiers, monotonic()
         if tiers.shared is None:

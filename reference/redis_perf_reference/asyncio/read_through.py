@@ -21,7 +21,7 @@ from redis_perf_reference.lifetime import Lifetime
 
 
 @dataclass(slots=True)
-class Request:
+class Lookup:
     """One call of get_with_cache. `led`: it has asked Redis itself."""
 
     key: str
@@ -51,55 +51,55 @@ class ReadThrough:
     def patience(self) -> Patience:
         return Patience(self._tiers.lease_seconds)
 
-    async def get(self, request: Request) -> Any:
+    async def get(self, lookup: Lookup) -> Any:
         """The value, which is the caller's own."""
         observer = self._tiers.observer
         try:
-            answer = await self._shared(request)
+            answer = await self._shared(lookup)
         except Exception:
             observer.miss()
             raise
         (observer.miss if answer.loaded else observer.hit)()
         return self._tiers.near.local.codec.decode_plain(answer.plain)
 
-    async def _shared(self, request: Request) -> Answer:
+    async def _shared(self, lookup: Lookup) -> Answer:
         flights, near, longest = self._flights.here(), self._tiers.near, self._tiers.lease_seconds
         try:
             while True:
-                name = near.load_of(request.key, request.tags, longest)
-                answer = await flights.share(name, partial(self._answered, request, name), longest)
+                name = near.load_of(lookup.key, lookup.tags, longest)
+                answer = await flights.share(name, partial(self._answered, lookup, name), longest)
                 if isinstance(answer, Answer):
                     return answer
         finally:
-            self.joined += not request.led
+            self.joined += not lookup.led
 
-    async def _answered(self, request: Request, name: str) -> Answer:
+    async def _answered(self, lookup: Lookup, name: str) -> Answer:
         patience, waited = self.patience(), False
         try:
             while True:
-                async with self._lease(request) as leases:
-                    request.led = True
-                    if request.key in leases.found:
-                        return Answer(leases.plains[request.key], loaded=waited)
-                    if patience.over or not leases.elsewhere(request.key):
-                        return await self._loaded(request, leases)
-                    waiter, waited = leases.waiter(request.key), True
+                async with self._lease(lookup) as leases:
+                    lookup.led = True
+                    if lookup.key in leases.found:
+                        return Answer(leases.plains[lookup.key], loaded=waited)
+                    if patience.over or not leases.elsewhere(lookup.key):
+                        return await self._loaded(lookup, leases)
+                    waiter, waited = leases.waiter(lookup.key), True
                 await patience.pause(waiter)
         finally:
-            self._tiers.near.loaded(request.key, name)
+            self._tiers.near.loaded(lookup.key, name)
 
-    def _lease(self, request: Request) -> Leases:
-        return self.leases({request.key: request.tags}, request.lifetime.longest_seconds, again=request.led)
+    def _lease(self, lookup: Lookup) -> Leases:
+        return self.leases({lookup.key: lookup.tags}, lookup.lifetime.longest_seconds, again=lookup.led)
 
-    async def _loaded(self, request: Request, leases: Leases) -> Answer:
+    async def _loaded(self, lookup: Lookup, leases: Leases) -> Answer:
         observer, started = self._tiers.observer, monotonic()
         observer.load()
         try:
-            value = await request.fetch()
+            value = await lookup.fetch()
         except Exception:
             observer.error("load")
             raise
         finally:
             observer.seconds("load", monotonic() - started)
-        leases.fill(request.key, value, request.lifetime.fresh_ms(value) / 1000)
-        return Answer(leases.plains[request.key], loaded=True)
+        leases.fill(lookup.key, value, lookup.lifetime.fresh_ms(value) / 1000)
+        return Answer(leases.plains[lookup.key], loaded=True)

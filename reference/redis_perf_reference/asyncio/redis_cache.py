@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 
 from redis_perf_reference.asyncio.cache import Cache, Commands
 from redis_perf_reference.asyncio.client import RedisClient
+from redis_perf_reference.asyncio.sweep import swept
 from redis_perf_reference.breaker import Breaker, ConsecutiveFailures
 from redis_perf_reference.cache_input import checked_key, checked_keys, checked_tags, checked_ttl, encoded
 from redis_perf_reference.cache_keys import CacheKeys, groups_of
@@ -235,14 +236,7 @@ class RedisCache:
         return removed
 
     async def _sweep(self, glob: str, told: tuple[str, bytes]) -> int:
-        cursor, total = b"0", 0
-        removed: int
-        while True:
-            arguments = (cursor, glob, self._scan_count, *told)
-            cursor, removed = await self._run("cache_sweep", [self.keys.whole()], *arguments)
-            total += removed
-            if cursor == b"0":
-                return total
+        return await swept(self._run, self.keys.whole(), glob, self._scan_count, *told)
 
     async def _run(self, name: str, keys: Iterable[str], *arguments: str | bytes | int) -> Any:
         try:

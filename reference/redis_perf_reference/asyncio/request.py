@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 from redis_perf_reference.asyncio.background import Loader, Renewer
 from redis_perf_reference.asyncio.entries import Fill
-from redis_perf_reference.entry_state import MISSING, EntryState
+from redis_perf_reference.entry_state import EntryState
 from redis_perf_reference.lifetime import Lifetime
+from redis_perf_reference.missing import MISSING
 
 
 class Request(NamedTuple):

@@ -216,5 +216,5 @@ class WorkingMemory:
         except psycopg.Error as error:
             raise NotFlushed(user_id, len(entries), error) from error
         positions = [str(entry.position) for entry in entries]
-        await self._cache.run("settle", (keys.turns, keys.aside), len(unreadable), *unreadable, *positions)
+        await self._cache.run("remove_flushed", (keys.turns, keys.aside), len(unreadable), *unreadable, *positions)
         return Flushed(added, len(entries) - added, len(unreadable))

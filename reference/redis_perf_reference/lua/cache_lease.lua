@@ -6,45 +6,9 @@
 -- So whatever removes or replaces a record or a stamp also ends the right to fill it; and as there is no line break in a
 -- lease, it is no record to cache_get. Once somebody waits for it, it ends in ' +': then cache_settle says when it is over.
 -- Returns for each key: the record or false, the ms it has left, the token of who may load it ('' if nobody has to).
-local prefix, token, lease_ms, new_stamp, lasting_ms = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
-local stamps, replies = {}, {}
-
-local function stamp_of(group)
-  local stamp = stamps[group]
-  if stamp == nil then
-    stamp = redis.call('GET', prefix .. group)
-    stamps[group] = stamp
-  end
-  return stamp
-end
-
-local function counts(head)
-  for group, stamp in string.gmatch(head, '(%S+) (%S+)') do
-    if stamp_of(group) ~= stamp then
-      return false
-    end
-  end
-  return true
-end
-
-local function lasting_stamp_of(group)
-  if not stamp_of(group) then
-    stamps[group] = new_stamp
-    redis.call('SET', prefix .. group, new_stamp, 'PX', string.format('%.0f', 2 * lasting_ms))
-  elseif redis.call('PTTL', prefix .. group) < lasting_ms then
-    redis.call('PEXPIRE', prefix .. group, string.format('%.0f', 2 * lasting_ms))
-  end
-  return stamps[group]
-end
-
-local function take(key, groups)
-  local lease = { '~' .. token }
-  for group in string.gmatch(groups, '%S+') do
-    lease[#lease + 1] = group .. ' ' .. lasting_stamp_of(group)
-  end
-  redis.call('SET', key, table.concat(lease, ' '), 'PX', ARGV[3])
-end
-
+-- include stamps
+local token, lease_ms, new_stamp, lasting_ms = ARGV[2], tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
+local replies = {}
 local first = nil  -- the first record's value
 
 for index, key in ipairs(KEYS) do
@@ -62,7 +26,7 @@ for index, key in ipairs(KEYS) do
     first = index == 1 and record and string.sub(record, ends + 1) or first
   end
   if not record and holder == '' and lease_ms > 0 and (only_if == '' or not first or only_if == first) then
-    take(key, groups)
+    redis.call('SET', key, '~' .. token .. ' ' .. stamped(groups, new_stamp, lasting_ms), 'PX', ARGV[3])
     holder = token
   end
   replies[3 * index - 2] = record

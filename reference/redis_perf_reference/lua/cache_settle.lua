@@ -4,17 +4,8 @@
 -- A record is written only if nobody wrote or removed it, or a stamp of its groups, since the lease; cache_lease says what
 -- a lease looks like. The message is for those who wait; nobody else needs to be told, as a copy of what was there before
 -- has run out, too. Returns for each key 1 if it was written, else 0.
-local prefix, lease = ARGV[1], '~' .. ARGV[2]
-local written, awaited = {}, false
-
-local function counts(head)
-  for group, stamp in string.gmatch(head, '(%S+) (%S+)') do
-    if redis.call('GET', prefix .. group) ~= stamp then
-      return false
-    end
-  end
-  return true
-end
+-- include stamps
+local lease, written, awaited = '~' .. ARGV[2], {}, false
 
 for index, key in ipairs(KEYS) do
   local found, ms = redis.call('GET', key), ARGV[3 + 2 * index]

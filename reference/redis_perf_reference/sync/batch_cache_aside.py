@@ -26,6 +26,7 @@ from redis_perf_reference.sync.background import KeyedLoader, KeyedRenewer, gath
 from redis_perf_reference.sync.cache_aside import CacheAside
 from redis_perf_reference.sync.entries import Fill
 from redis_perf_reference.sync.request import Request
+from redis_perf_reference.sync.sweep import swept
 
 T = TypeVar("T")
 SCAN_COUNT = 1000
@@ -61,14 +62,7 @@ class BatchCacheAside(CacheAside):
     def delete_by_prefix(self, start: str) -> int:
         """Removes all values whose keys start so, and says how many entries there were. Raises as `delete` does."""
         name = self._name(start)
-        cursor, total = b"0", 0
-        removed: int
-        while True:
-            arguments = (cursor, escape(name) + "*", SCAN_COUNT, f"{self._prefix}:told", b"")
-            cursor, removed = self._redis.run("cache_sweep", (name,), *arguments)
-            total += removed
-            if cursor == b"0":
-                return total
+        return swept(self._redis.run, name, escape(name) + "*", SCAN_COUNT, f"{self._prefix}:told", b"")
 
     def _answer_many(self, requests: dict[str, Request], at_once: int) -> dict[str, Any]:
         answers: dict[str, Any] = dict.fromkeys(requests)

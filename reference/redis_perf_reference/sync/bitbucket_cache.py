@@ -25,7 +25,7 @@ from typing import Any
 
 from redis_perf_reference.bitbucket import (
     Committed,
-    Entry,
+    DirectoryEntry,
     NotText,
     checked_branch,
     checked_changes,
@@ -109,7 +109,7 @@ class BitbucketCache:
         checked = checked_paths(file_paths)
         keys = {path: file(revision, place) for path, place in checked.items()}
         load = partial(self._load_file, {keys[path]: place for path, place in checked.items()}, branch, commit)
-        self._settle()
+        self._tell_owed()
         found = self._cache.get_many_with_cache(
             keys.values(),
             load,
@@ -123,25 +123,25 @@ class BitbucketCache:
     def get_branch_head(self, branch: str = "master") -> str | None:
         """The hash of its last commit, None if there is no such branch."""
         key = head(self._keys.branch(checked_branch(branch)))
-        self._settle()
+        self._tell_owed()
         return self._cache.get_with_cache(
             key, lambda: self._api.branch_head(branch), self._branch_ttl, negative_ttl=self._missing_ttl
         )
 
     def list_directory(
         self, path: str = "", branch: str = "master", *, commit: str | None = None
-    ) -> list[Entry] | None:
+    ) -> list[DirectoryEntry] | None:
         """What lies in a directory, not deeper; None if there is none. "" is the root."""
         place = checked_directory(path)
         key = directory(self._revision(branch, commit), place)
-        self._settle()
+        self._tell_owed()
         found = self._cache.get_with_cache(
             key,
             lambda: self._load_directory(place, branch, commit),
             self._directory_ttl if commit is None else self._commit_ttl,
             negative_ttl=self._missing_ttl,
         )
-        return None if found is None else [Entry(*entry) for entry in found]
+        return None if found is None else [DirectoryEntry(*entry) for entry in found]
 
     def commit_file(
         self, branch: str, file_path: str, content: str | bytes, message: str, parent_commit: str | None = None
@@ -195,7 +195,7 @@ class BitbucketCache:
         """What the API takes in place of a branch."""
         return self.get_branch_head(branch) if "/" in branch else branch
 
-    def _settle(self) -> None:
+    def _tell_owed(self) -> None:
         """Tells Redis what it could not be told before."""
         if self._owed:
             self._forget(())

@@ -28,13 +28,14 @@ from typing import Any, TypeVar, cast
 
 from redis_perf_reference.cache_input import checked_key, checked_namespace, checked_ttl
 from redis_perf_reference.codec import Codec
-from redis_perf_reference.entry_state import FAILED, MISSING, EntryState
+from redis_perf_reference.entry_state import FAILED, EntryState
 from redis_perf_reference.lifetime import Lifetime, Loaded, WithTtl
+from redis_perf_reference.missing import GONE, MISSING
 from redis_perf_reference.observer import SILENT, Observer
 from redis_perf_reference.sync.background import Background, Loader, OneEach, Renewer
 from redis_perf_reference.sync.client import RedisClient
 from redis_perf_reference.sync.entries import Entries
-from redis_perf_reference.sync.flight import GONE, Flights
+from redis_perf_reference.sync.flight import Flights
 from redis_perf_reference.sync.request import Request
 
 T = TypeVar("T")

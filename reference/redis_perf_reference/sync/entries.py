@@ -18,13 +18,13 @@ from time import monotonic
 from typing import Any, TypeAlias
 
 from redis_perf_reference.codec import Codec, Undecodable, Unencodable, UnknownFormat
-from redis_perf_reference.entry_state import MISSING, EntryState
+from redis_perf_reference.entry_state import EntryState
 from redis_perf_reference.lifetime import Lifetime
+from redis_perf_reference.missing import GONE, MISSING
 from redis_perf_reference.observer import Observer, Operation
 from redis_perf_reference.outcomes import CacheUnavailable
 from redis_perf_reference.sync.background import OneEach, sleep
 from redis_perf_reference.sync.client import RedisClient
-from redis_perf_reference.sync.flight import GONE
 
 Fill: TypeAlias = tuple[str, tuple[bytes | int, ...]]
 """An entry's name, and what the script `fill` takes for it."""

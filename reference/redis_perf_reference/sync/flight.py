@@ -10,19 +10,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from enum import Enum
 from typing import Any
 
 from redis_perf_reference.entry_state import Tokens
-
-
-class Gone(Enum):
-    """In place of a result: nobody does this work any more."""
-
-    GONE = "gone"
-
-
-GONE = Gone.GONE
+from redis_perf_reference.missing import GONE
 
 
 class Flight:

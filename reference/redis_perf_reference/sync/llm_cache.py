@@ -25,7 +25,7 @@ from redis_perf_reference.cache_input import checked_ttl
 from redis_perf_reference.codec import Codec
 from redis_perf_reference.fingerprint import fingerprint
 from redis_perf_reference.lifetime import WithTtl
-from redis_perf_reference.llm import AnswerRejected, LLMAnswer, LLMRequest, Message
+from redis_perf_reference.llm import AnswerRejected, ChatMessage, LLMAnswer, LLMRequest
 from redis_perf_reference.llm_account import LLMAccount, LLMStats, Price
 from redis_perf_reference.llm_tasks import Modification, Prompts, Task, code_in, modifications_in
 from redis_perf_reference.observer import SILENT, Observer
@@ -136,7 +136,7 @@ class LLMCache:
         """Of this process."""
         return self._account.stats
 
-    def _request(self, messages: tuple[Message, ...]) -> LLMRequest:
+    def _request(self, messages: tuple[ChatMessage, ...]) -> LLMRequest:
         return LLMRequest(self._model, messages, self._options)
 
     def _done(self, task: Task[T], request: LLMRequest, use_cache: bool, refresh: bool) -> T:

@@ -25,6 +25,7 @@ from typing import Any
 
 from redis_perf_reference.cache_input import checked_ttl
 from redis_perf_reference.cache_outcome import Told
+from redis_perf_reference.missing import MISSING
 from redis_perf_reference.persona_request import PersonaRequest, prompt_key
 from redis_perf_reference.personas import COMMON_RESONANCE_KEYS, PERSONAS
 from redis_perf_reference.pipeline_stats import PipelineStats, Tally
@@ -36,8 +37,6 @@ from redis_perf_reference.sync.leases import Leases
 from redis_perf_reference.sync.pipeline import Pipeline, Processed, Steps
 from redis_perf_reference.sync.redis_cache import RedisCache
 from redis_perf_reference.sync.two_tier_cache import TwoTierCache
-
-_NOTHING: Any = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +107,8 @@ class OptimizedPipeline:
 
     def _known_here(self, request: PersonaRequest) -> Processed | None:
         persona = self.cache.local.held(request.routing)
-        response = _NOTHING if persona is None else self.cache.local.held(request.response(persona), _NOTHING)
-        return None if response is _NOTHING else Processed(persona, response, cached=True)
+        response: Any = MISSING if persona is None else self.cache.local.held(request.response(persona), MISSING)
+        return None if response is MISSING else Processed(persona, response, cached=True)
 
     def _processed_once(self, request: PersonaRequest) -> Processed:
         """Who asks after an invalidation is not answered with what was begun before it."""
@@ -137,14 +136,14 @@ class OptimizedPipeline:
     def _look(self, request: PersonaRequest, found: dict[str, Any]) -> Leases:
         """Looks here, which adds to `found`, and makes ready to look in Redis; for one persona if it is known which."""
         persona = self._here(request.routing, found)
-        personas = self._personas if persona is _NOTHING else (persona,)
-        keys = {key: one for one in personas for key in request.keys(one) if self._here(key, found) is _NOTHING}
-        missing = [*([request.routing] if persona is _NOTHING else []), *keys]
-        return self.cache.leases(dict.fromkeys(missing, ()), self._longest, keys if persona is _NOTHING else None)
+        personas = self._personas if persona is MISSING else (persona,)
+        keys = {key: one for one in personas for key in request.keys(one) if self._here(key, found) is MISSING}
+        missing = [*([request.routing] if persona is MISSING else []), *keys]
+        return self.cache.leases(dict.fromkeys(missing, ()), self._longest, keys if persona is MISSING else None)
 
     def _here(self, key: str, found: dict[str, Any]) -> Any:
-        value = self.cache.local.get(key, _NOTHING)
-        if value is not _NOTHING:
+        value = self.cache.local.get(key, MISSING)
+        if value is not MISSING:
             found[key] = value
         return value
 

@@ -35,6 +35,7 @@ from redis_perf_reference.outcomes import CacheUnavailable
 from redis_perf_reference.pattern import Pattern
 from redis_perf_reference.sync.cache import Cache, Commands
 from redis_perf_reference.sync.client import RedisClient
+from redis_perf_reference.sync.sweep import swept
 
 T = TypeVar("T")
 
@@ -236,14 +237,7 @@ class RedisCache:
         return removed
 
     def _sweep(self, glob: str, told: tuple[str, bytes]) -> int:
-        cursor, total = b"0", 0
-        removed: int
-        while True:
-            arguments = (cursor, glob, self._scan_count, *told)
-            cursor, removed = self._run("cache_sweep", [self.keys.whole()], *arguments)
-            total += removed
-            if cursor == b"0":
-                return total
+        return swept(self._run, self.keys.whole(), glob, self._scan_count, *told)
 
     def _run(self, name: str, keys: Iterable[str], *arguments: str | bytes | int) -> Any:
         try:

@@ -6,8 +6,9 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, NamedTuple
 
-from redis_perf_reference.entry_state import MISSING, EntryState
+from redis_perf_reference.entry_state import EntryState
 from redis_perf_reference.lifetime import Lifetime
+from redis_perf_reference.missing import MISSING
 from redis_perf_reference.sync.background import Loader, Renewer
 from redis_perf_reference.sync.entries import Fill
 

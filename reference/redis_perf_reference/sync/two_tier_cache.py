@@ -35,18 +35,18 @@ from redis_perf_reference.cache_stats import TwoTierStats
 from redis_perf_reference.forks import tell_of_forks
 from redis_perf_reference.lifetime import Lifetime
 from redis_perf_reference.local_cache import LocalCache
+from redis_perf_reference.missing import MISSING
 from redis_perf_reference.near_cache import NearCache
 from redis_perf_reference.observer import SILENT, Observer
 from redis_perf_reference.outcomes import CacheUnavailable
 from redis_perf_reference.pattern import Pattern, PatternRefused
 from redis_perf_reference.sync.background import Background, Loader
 from redis_perf_reference.sync.leases import Leases, Patience, Tiers
-from redis_perf_reference.sync.read_through import ReadThrough, Request
+from redis_perf_reference.sync.read_through import Lookup, ReadThrough
 from redis_perf_reference.sync.redis_cache import RedisCache
 from redis_perf_reference.sync.subscription import Subscription
 
 T = TypeVar("T")
-_NOTHING: Any = object()
 
 
 class TwoTierCache:
@@ -122,8 +122,8 @@ class TwoTierCache:
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value, or `default`; to tell a stored None from nothing, pass a default of your own."""
-        value = self.local.get(key, _NOTHING)
-        if value is not _NOTHING:
+        value = self.local.get(key, MISSING)
+        if value is not MISSING:
             return value
         return (self._fetch([key])).get(key, default)
 
@@ -131,8 +131,8 @@ class TwoTierCache:
         """The values of those keys that have one."""
         values, missing = {}, []
         for key in checked_keys(keys):
-            value = self.local.get(key, _NOTHING)
-            if value is _NOTHING:
+            value = self.local.get(key, MISSING)
+            if value is MISSING:
                 missing.append(key)
             else:
                 values[key] = value
@@ -153,10 +153,10 @@ class TwoTierCache:
         them in this process. None is a value, for which `negative_ttl` holds. Raises InvalidKey and InvalidTtl before
         anything is done, Unencodable for a value that cannot be kept.
         """
-        value = self.local.get(key, _NOTHING)
-        if value is _NOTHING:
+        value = self.local.get(key, MISSING)
+        if value is MISSING:
             lifetime = self._lifetime.but(ttl, negative_ttl)
-            return cast("T", self._read_through.get(Request(checked_key(key), checked_tags(tags), fetch, lifetime)))
+            return cast("T", self._read_through.get(Lookup(checked_key(key), checked_tags(tags), fetch, lifetime)))
         self.observer.hit()
         hit: T = value
         return hit

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_redisperf import RedisPerf
-from redis_perf_reference.bitbucket import BitbucketError, Entry, InvalidName, NotText, RepositoryKeys, file
+from redis_perf_reference.bitbucket import BitbucketError, DirectoryEntry, InvalidName, NotText, RepositoryKeys, file
 
 FILE_KEY = b"bb:{acme/sdb}:branch=master:file:a.py"
 
@@ -37,7 +37,7 @@ def test_trap_20_without_redis_the_api_answers(twin: Any, build: Any, bitbucket:
     cache = twin.face(build(twin.client(redis_relay.address)))
     redis_relay.mode = "refuse"
     assert cache.get_files(["a.py", "missing.py"]) == {"a.py": b"a", "missing.py": None}
-    assert cache.list_directory("src/deep") == [Entry("src/deep/c.bin", False, 2)]
+    assert cache.list_directory("src/deep") == [DirectoryEntry("src/deep/c.bin", False, 2)]
     assert cache.get_branch_head() == bitbucket.branches["master"]
     committed = cache.commit_file("master", "a.py", "new", "Change it")
     assert (committed.commit, committed.skipped is None) == (bitbucket.branches["master"], False)
@@ -95,9 +95,9 @@ def test_trap_67_a_commit_forgets_files_directories_and_head(cache: Any, naive: 
     )
     assert (cache.get_file_content("src/b.py"), cache.get_file_content_raw("src/b.py")) == ("newer", b"newer")
     assert cache.get_file_content("src/new/d.py") == "d"
-    assert cache.list_directory("src/new") == [Entry("src/new/d.py", False, 1)]
-    assert Entry("src/new", True, None) in cache.list_directory("src")
-    assert Entry("src/b.py", False, 5) in cache.list_directory("src")
+    assert cache.list_directory("src/new") == [DirectoryEntry("src/new/d.py", False, 1)]
+    assert DirectoryEntry("src/new", True, None) in cache.list_directory("src")
+    assert DirectoryEntry("src/b.py", False, 5) in cache.list_directory("src")
     assert len(cache.list_directory()) == 3
     assert cache.get_branch_head("master") == bitbucket.branches["master"]
     naive.commit_file("master", "src/new/e.py", "e", "Add it")
@@ -120,7 +120,7 @@ def test_trap_67_a_deleted_file_is_gone(cache: Any) -> None:
     cache.get_file_content("src/b.py")
     cache.commit_multiple_files("master", [{"path": "src/b.py", "content": None}], "Remove it")
     assert cache.get_file_content("src/b.py") is None
-    assert cache.list_directory("src") == [Entry("src/deep", True, None)]
+    assert cache.list_directory("src") == [DirectoryEntry("src/deep", True, None)]
 
 
 def test_trap_68_a_read_under_way_does_not_bring_the_old_file_back(
@@ -246,7 +246,7 @@ def test_what_is_read_at_a_commit_is_kept_for_a_week(twin: Any, cache: Any, bitb
     bitbucket.push("master", {"a.py": b"newer"})
     cache.commit_file("master", "src/b.py", "newer", "Change it")
     assert cache.get_file_content("a.py", commit=commit) == "a"
-    assert Entry("src/b.py", False, 1) in cache.list_directory("src", commit=commit)
+    assert DirectoryEntry("src/b.py", False, 1) in cache.list_directory("src", commit=commit)
 
 
 def test_a_directory_of_many_pages_is_read_to_the_end(cache: Any, bitbucket: Any) -> None:
@@ -284,7 +284,7 @@ def test_a_commit_onto_another_parent_is_refused(cache: Any, bitbucket: Any) -> 
 def test_a_branch_with_odd_characters_is_read(cache: Any, bitbucket: Any) -> None:
     bitbucket.push("fix#1%2F&ä", {"a.py": b"odd"})
     assert cache.get_file_content("a.py", "fix#1%2F&ä") == "odd"
-    assert cache.list_directory("", "fix#1%2F&ä") == [Entry("a.py", False, 3)]
+    assert cache.list_directory("", "fix#1%2F&ä") == [DirectoryEntry("a.py", False, 3)]
     assert cache.get_branch_head("fix#1%2F&ä") == bitbucket.branches["fix#1%2F&ä"]
 
 

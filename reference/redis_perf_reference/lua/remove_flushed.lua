@@ -1,4 +1,4 @@
--- settle: after a flush, removes from a user's list exactly what the flush has dealt with, whatever came or went since.
+-- remove_flushed: after a flush, removes from a user's list exactly what the flush has dealt with, whatever came or went since.
 -- KEYS: turns, aside. ARGV: how many unreadable entries follow, these entries, then the positions that were saved.
 -- Unreadable entries move to the aside list. Returns how many entries left the list.
 local turns, aside = KEYS[1], KEYS[2]
