@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import threading
 from collections.abc import Callable, Iterator
@@ -41,12 +42,14 @@ def build(twin: Any, bitbucket: Any) -> Callable[..., Any]:
     """Makes a BitbucketCache that is connected to both, on a server that knows the scripts."""
     twin.load_scripts("lease", "fill", "release", "delete", "cache_sweep")
 
+    @functools.cache  # httpx reads all certificates for each
+    def api(token: str) -> Any:
+        return twin.closing(twin.module("bitbucket_api").BitbucketAPI(bitbucket.url, "ada", token, "acme", "sdb"))
+
     def built(client: Any = None, token: str = "secret", **options: Any) -> Any:
         client = client or twin.client()
         twin.run(client.ping)
-        api = twin.module("bitbucket_api").BitbucketAPI(bitbucket.url, "ada", token, "acme", "sdb")
-        twin.closing(api)
-        return twin.module("bitbucket_cache").BitbucketCache(client, api, **{"jitter": 0, **options})
+        return twin.module("bitbucket_cache").BitbucketCache(client, api(token), **{"jitter": 0, **options})
 
     return built
 

@@ -7,12 +7,15 @@ and whoever does not is so only until the file's time.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from redis_perf.proxy import Proxy, fault_points
 from redis_perf.proxy.faults import Fault, Reset, Restart, When
+from redis_perf_reference.bitbucket import DirectoryEntry
+from redis_perf_reference.outcomes import CacheUnavailable
 
 LEASE_SECONDS = 0.1
 
@@ -95,3 +98,69 @@ def test_a_commit_through_a_broken_redis_is_done_and_this_process_reads_it(
         broken.checked()
         seen += 1
     assert seen == 4  # EVALSHA and EVAL, each before and after
+
+
+READS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any], int]] = {
+    "directory": (
+        lambda cache: cache.list_directory("src"),
+        lambda bitbucket: [DirectoryEntry("src/b.py", False, 1), DirectoryEntry("src/deep", True, None)],
+        8,  # EVALSHA and EVAL of the look and of the fill, each before and after
+    ),
+    "head": (lambda cache: cache.get_branch_head(), lambda bitbucket: bitbucket.branches["master"], 8),
+    "at a head that is read first": (
+        lambda cache: cache.get_file_content("a.py", "feature/x"),
+        lambda bitbucket: "x",
+        12,  # and two EVALSHA more, as the scripts are known by then
+    ),
+}
+
+
+@pytest.mark.parametrize(("read", "wanted", "points"), READS.values(), ids=READS)
+def test_a_read_through_a_broken_redis_is_right_and_so_is_the_next_one(
+    twin: Any, build: Any, bitbucket: Any, proxy: Proxy, breaking: Any, read: Any, wanted: Any, points: int
+) -> None:
+    bitbucket.push("feature/x", {"a.py": b"x"})
+    broken, seen = Broken(twin, build, bitbucket, proxy, read), 0
+    for point in fault_points(proxy, broken, breaking=breaking):
+        broken.start()
+        with point:
+            assert broken() == wanted(bitbucket), str(point)
+        assert read(broken.sound) == wanted(bitbucket), str(point)
+        broken.checked()
+        seen += 1
+    assert seen == points
+
+
+def test_a_branch_forgotten_through_a_broken_redis_is_as_it_was_or_as_it_is(
+    twin: Any, build: Any, bitbucket: Any, proxy: Proxy, breaking: Any
+) -> None:
+    """Each of its parts by itself; and where the call says that it is done, as it is."""
+    broken, seen = Broken(twin, build, bitbucket, proxy, lambda cache: cache.forget_branch("master")), 0
+    for point in fault_points(proxy, broken, breaking=breaking):
+        broken.start()
+        old = state(broken.sound)
+        bitbucket.push("master", {"a.py": b"newer", "src/b.py": b"bb"})
+        with point, suppress(CacheUnavailable):
+            assert broken() == len(old)
+            old = None
+        new = {
+            "file": "newer",
+            "directory": [DirectoryEntry("src/b.py", False, 2), DirectoryEntry("src/deep", True, None)],
+            "head": bitbucket.branches["master"],
+        }
+        for key, value in state(broken.sound).items():
+            assert value == new[key] or (old is not None and value == old[key]), str(point)
+        broken.healed()
+        broken.cache.forget_branch("master")
+        assert state(broken.sound)["file"] == "newer", str(point)
+        broken.checked()
+        seen += 1
+    assert seen == 4
+
+
+def state(cache: Any) -> dict[str, Any]:
+    return {
+        "file": cache.get_file_content("a.py"),
+        "directory": cache.list_directory("src"),
+        "head": cache.get_branch_head(),
+    }
