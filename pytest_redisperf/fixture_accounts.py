@@ -15,10 +15,9 @@ import pytest
 from redis_perf import Recording, Trace
 from redis_perf.recorder import now_ns
 from redis_perf.report.units import count
-from redis_perf.trace import Store
+from redis_perf.trace import STORES, Store
 
 SHOWN = 10
-STORES: tuple[Store, Store] = ("redis", "postgres")
 
 
 class FixtureSpending(TypedDict):

@@ -7,15 +7,14 @@ to be ignored: filled in by `pytest_redisperf.suspects`.
 from __future__ import annotations
 
 from collections import Counter
-from typing import Literal, TypedDict
+from typing import TypedDict
 
 from pytest_redisperf.fixture_accounts import FixtureSpending
 from redis_perf import Trace
 from redis_perf.analysis.tally import NONE, Tally, tallies
 from redis_perf.analysis.waste import Waste, wastes
-
-Store = Literal["redis", "postgres"]
-STORES: tuple[Store, Store] = ("redis", "postgres")
+from redis_perf.trace import STORES as STORES
+from redis_perf.trace import Store as Store
 
 
 class Repeat(TypedDict):

@@ -15,7 +15,7 @@ import pytest
 from pytest_redisperf.latency import Latency, Network
 from pytest_redisperf.options import Settings, latency_ns
 from pytest_redisperf.servers import started
-from pytest_redisperf.wire_recording import STORES, WireRecording
+from pytest_redisperf.wire_recording import WireRecording
 from redis_perf import ServerUnavailable
 from redis_perf.endpoint import named
 from redis_perf.proxy import DEFAULT_HOLD_NS, Proxy
@@ -23,7 +23,7 @@ from redis_perf.proxy.faults import Fault
 from redis_perf.proxy.lying_in_wait import Lying
 from redis_perf.proxy.upstream import Address, Upstream
 from redis_perf.recording import pace
-from redis_perf.trace import Store
+from redis_perf.trace import STORES, Store
 
 
 class Wire:

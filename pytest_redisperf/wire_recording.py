@@ -17,12 +17,10 @@ from redis_perf.analysis.call_sites import located
 from redis_perf.proxy import Proxy
 from redis_perf.proxy.client import Window
 from redis_perf.recording import server_names
-from redis_perf.trace import Problem, RoundTrip, Store
+from redis_perf.trace import STORES, Problem, RoundTrip, Store
 
 if TYPE_CHECKING:
     from pytest_redisperf.wire import Wire
-
-STORES: tuple[Store, Store] = ("redis", "postgres")
 
 
 class WireRecording(Recording):

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
-from pytest_redisperf.phase import STORES, Phase
+from pytest_redisperf.phase import Phase
 from redis_perf.report.units import count
+from redis_perf.trace import STORES
 from redis_perf.whole_file import write_whole
 
 if TYPE_CHECKING:

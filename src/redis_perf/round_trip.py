@@ -6,9 +6,10 @@ What a round trip is: see `redis_perf.conversation`, which is the definition as 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 Store: TypeAlias = Literal["redis", "postgres"]
+STORES: Final[tuple[Store, Store]] = ("redis", "postgres")
 Purpose: TypeAlias = Literal["setup", "transaction", "work"]
 Answer: TypeAlias = Literal["complete", "lost", "in flight", "none owed"]
 

@@ -10,13 +10,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
-from redis_perf.round_trip import Answer, Operation, Path, Purpose, RoundTrip, Site, Store
+from redis_perf.round_trip import STORES, Answer, Operation, Path, Purpose, RoundTrip, Site, Store
 
 __all__ = [
     "CHARGED",
     "EVERY_PURPOSE",
     "NETWORK_STEPS",
     "NOT_IMPORTED",
+    "STORES",
     "Answer",
     "Opened",
     "Operation",

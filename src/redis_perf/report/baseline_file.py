@@ -24,7 +24,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
-from redis_perf.analysis.baseline import STORES, Entry, Spent
+from redis_perf.analysis.baseline import Entry, Spent
+from redis_perf.trace import STORES
 
 FORMAT: Final = "redisperf-baseline"
 VERSION: Final = 1

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from redis_perf.analysis.difference import STORES, Change, Rise, changes, rises
+from redis_perf.analysis.difference import Change, Rise, changes, rises
 from redis_perf.report.overview import NOT_SEEN, cut, problem_lines, shape_text
 from redis_perf.report.text import spent_line
 from redis_perf.report.units import count
-from redis_perf.trace import StoreTrace, Trace
+from redis_perf.trace import STORES, StoreTrace, Trace
 
 _MEASURES: Final = {
     "round_trips": "round trips", "operations": "operations", "commits": "commits", "depth": "depth",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-STORES: Final = ("redis", "postgres")
+from redis_perf.trace import STORES
+
 BROKEN: Final = "redisperf_broken"
 """What failed a test, if it was one of ours: `budget`, `n-plus-one` or `ratchet`."""
 MEASURES: Final = ("round_trips", "operations")

@@ -7,9 +7,9 @@ from __future__ import annotations
 from typing import Final, TypeAlias
 
 from redis_perf.analysis.asked import asked
-from redis_perf.analysis.difference import STORES, changes, rises
+from redis_perf.analysis.difference import changes, rises
 from redis_perf.analysis.sites import spenders
-from redis_perf.trace import StoreTrace, Trace
+from redis_perf.trace import STORES, StoreTrace, Trace
 
 MEASURES: Final = (
     "round_trips", "operations", "statements", "commands", "commits", "connections", "depth",

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import Final, TypeAlias
 
 from redis_perf.analysis.asked import asked
-from redis_perf.analysis.difference import STORES
 from redis_perf.analysis.projection import NETWORKS_NS, projection
 from redis_perf.analysis.sites import spenders
 from redis_perf.analysis.spending import Group
@@ -15,7 +14,7 @@ from redis_perf.report.numbers import servers
 from redis_perf.report.text import spent_line
 from redis_perf.report.units import count, duration, size
 from redis_perf.report.unseen import not_counted, tap_line
-from redis_perf.trace import Purpose, Store, StoreTrace, Trace
+from redis_perf.trace import STORES, Purpose, Store, StoreTrace, Trace
 
 WIDTH: Final = 100
 SHAPES_SHOWN: Final = 4

@@ -97,8 +97,12 @@ def level_of(finding: Finding) -> Level:
 
 def told(finding: Finding) -> str:
     """The finding in one line, with the tests it is of."""
-    text = finding.text.strip().partition("\n")[0]
-    names = [tested.nodeid for tested in finding.tests[:TESTS_NAMED]]
-    more = len(finding.tests) - len(names)
-    others = f" and {count(more, 'more test')}" if more else ""
-    return f"{text} (in {', '.join(names)}{others})"
+    first = finding.text.strip().partition("\n")[0]
+    return f"{first} (in {tests_named(finding)})"
+
+
+def tests_named(finding: Finding) -> str:
+    """`test_a, test_b, test_c and 2 more tests`: those it is of."""
+    names = ", ".join(tested.nodeid for tested in finding.tests[:TESTS_NAMED])
+    more = len(finding.tests) - TESTS_NAMED
+    return f"{names} and {count(more, 'more test')}" if more > 0 else names

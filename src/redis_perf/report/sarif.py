@@ -16,8 +16,7 @@ from urllib.parse import quote
 from redis_perf.analysis.analysed import Analysed
 from redis_perf.analysis.findings import Finding
 from redis_perf.report.places import Place, loop_of, place_of
-from redis_perf.report.rules import RULES, TESTS_NAMED, level_of
-from redis_perf.report.units import count
+from redis_perf.report.rules import RULES, About, level_of, tests_named
 
 Json: TypeAlias = dict[str, object]
 
@@ -35,7 +34,7 @@ def sarif(analysed: Analysed, *, version: str, source_root: str | None = None) -
             "driver": {
                 "name": "pytest-redisperf",
                 "semanticVersion": version,
-                "rules": [_rule(index) for index in range(len(RULES))],
+                "rules": [_rule(_IDS[rule], about) for rule, about in RULES.items()],
             }
         },
         "columnKind": "unicodeCodePoints",
@@ -54,10 +53,9 @@ def sarif(analysed: Analysed, *, version: str, source_root: str | None = None) -
     yield "\n"
 
 
-def _rule(index: int) -> Json:
-    rule, about = list(RULES.items())[index]
+def _rule(identity: str, about: About) -> Json:
     return {
-        "id": _IDS[rule],
+        "id": identity,
         "name": about.name,
         "shortDescription": {"text": about.title},
         "fullDescription": {"text": f"{about.title}. {about.help}"},
@@ -105,10 +103,7 @@ def _related(loop: Place | None) -> Json:
 
 def _message(finding: Finding) -> str:
     """A literal `[text](target)` would be a link; braces stand as they are, for there are no arguments."""
-    named = [tested.nodeid for tested in finding.tests[:TESTS_NAMED]]
-    more = len(finding.tests) - len(named)
-    tests = ", ".join(named) + (f" and {count(more, 'more test')}" if more else "")
-    text = f"{finding.text.strip()}\nIn {tests}."
+    text = f"{finding.text.strip()}\nIn {tests_named(finding)}."
     return text.replace("](", "\\](")
 
 

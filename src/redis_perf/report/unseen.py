@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from redis_perf.budget import Budget
+from redis_perf.report.numbers import servers
 from redis_perf.report.units import count
 from redis_perf.trace import StoreTrace, Tapped, Trace
 from redis_perf.verdict import Verdict, charged, share_of
@@ -69,13 +70,9 @@ def _nothing(who: str) -> str:
 
 
 def _servers_seen(trace: Trace) -> Iterator[str]:
-    for server in _servers(trace.every):
+    for server in servers(trace.every):
         trips = share_of(trace.every, server).round_trips
         yield f"  seen at {server}: {count(trips, 'round trip')}"
-
-
-def _servers(trace: Trace) -> Iterable[str]:
-    return dict.fromkeys(name for trip in trace.charged for name in [trip.name or trip.server] if name)
 
 
 def _way_out(who: str) -> str:
