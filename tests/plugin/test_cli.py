@@ -57,6 +57,13 @@ def test_help_lists_every_verb_and_loads_none_of_them():
     assert run.stdout.splitlines()[-1] == "[]"
 
 
+def test_the_usage_of_run_says_where_the_command_goes(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["run", "--bogus"])
+    said = capsys.readouterr().err
+    assert said.startswith("usage: redisperf run [options] -- COMMAND [arguments]\n")
+
+
 def test_taps_lists_clients_and_servers(capsys, monkeypatch):
     def unavailable(choice):
         raise ServerUnavailable(f"redis={choice}: none here")

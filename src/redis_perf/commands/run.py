@@ -23,6 +23,7 @@ SHAPES: Final = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "redisperf run [options] -- COMMAND [arguments]"  # argparse would call the command "..."
     upstreams.add_arguments(parser, default="embedded")
     parser.add_argument(
         "--budget",

@@ -50,7 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser, default: str) -> None:
         type=latency_ns,
         default=DEFAULT_HOLD_NS,
         metavar="TIME",
-        help="added to each reply: 2ms, 500us (default 1ms; with less counts may be too high, with 0 they are bounds)",
+        help="added to each reply: 2ms, 500us (default 1ms; with less, counts may be too high; with 0 they are upper "
+        "bounds)",
     )
     parser.add_argument(
         "--tls",
