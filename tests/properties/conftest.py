@@ -2,4 +2,4 @@
 
 from hypothesis import settings
 
-settings.register_profile("fuzz", max_examples=500, deadline=None)
+settings.register_profile("fuzz", settings.get_profile("any machine"), max_examples=500)
