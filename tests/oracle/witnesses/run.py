@@ -30,7 +30,7 @@ from ways import WAYS, Result, listed, through_proxy
 
 from redis_perf import ServerUnavailable
 
-SIDE_BY_SIDE = 8
+SIDE_BY_SIDE, PROCESSORS = 8, os.cpu_count() or 1
 MOST_TIMES_AGAIN = 2
 PACKAGES = (
     "redis", "hiredis", "valkey", "fakeredis", "psycopg", "psycopg-binary", "psycopg-pool", "uvloop",
@@ -106,11 +106,10 @@ class Measuring:
         """Each with its numbers and, if tapped, all on which they disagree."""
         able = [case for case in chosen if not case["skipped"]]
         busy, waiting = divided(able)
-        processors = min(os.cpu_count() or 1, side_by_side)
-        results = self._together(self._witnessed, busy, processors)
+        results = self._together(self._witnessed, busy, PROCESSORS)
         results |= self._together(self._witnessed, waiting, side_by_side)
         through = dealt([case for case in able if not case["around"]]) if self._tapped else []
-        told = self._together(self._proxied, through, processors)  # no more: busy, they would look slower than held
+        told = self._together(self._proxied, through, PROCESSORS)  # no more: busy, they would look slower than held
         unmeasured: Result = {"slope": None}
         cases = [
             unmeasured | case | results.get(case["name"], {}) | {"proxy": told.get(case["name"])} for case in chosen
@@ -124,7 +123,7 @@ class Measuring:
         return cases
 
     def again(self, cases: list[Result], chosen: list[Result]) -> list[Result]:
-        """Those that are doubtful measured anew, one at a time, with all that is held back held longer.
+        """Those that are doubtful measured anew, fewer at a time, with all that is held back held longer.
 
         What an idle moment of a busy machine has added is not there then; what is counted wrongly is so again.
         """
@@ -132,7 +131,7 @@ class Measuring:
         names |= {case["name"] for case in chosen if case["twin"] in names}
         if not names:
             return cases
-        anew = self.cases([longer(case) for case in chosen if case["name"] in names], side_by_side=1)
+        anew = self.cases([longer(case) for case in chosen if case["name"] in names], side_by_side=PROCESSORS)
         by_name = {case["name"]: case for case in anew}
         return [by_name.get(case["name"], case) for case in cases]
 
