@@ -178,6 +178,7 @@ def test_a_redis_is_killed_and_restarted_at_the_same_address_and_paused(redis_im
 
 
 def test_a_redis_without_memory_refuses_writes_until_the_block_ends(redis_server: DockerRedis) -> None:
+    redis_server.reset()
     with redis_server.fill_memory():
         with pytest.raises(ServerUnavailable, match="OOM"):
             asked(redis_server.url, ["SET", "k", "v"])
