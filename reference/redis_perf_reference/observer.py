@@ -6,7 +6,12 @@ never reach an observer, and cannot become labels.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
 from typing import Literal, Protocol, TypeAlias
+
+from redis_perf_reference.outcomes import CacheUnavailable
 
 Reason: TypeAlias = Literal["unavailable", "undecodable", "unencodable", "load"]
 """Why something failed: Redis did not answer or refused, a cached value could not be read, a value could not be
@@ -51,3 +56,16 @@ class Silent:
 
 
 SILENT = Silent()
+
+
+@contextmanager
+def telling(observer: Observer, operation: Operation) -> Iterator[None]:
+    """Tells how long the block takes, and if Redis was away, which is raised on."""
+    started = monotonic()
+    try:
+        yield
+    except CacheUnavailable:
+        observer.error("unavailable")
+        raise
+    finally:
+        observer.seconds(operation, monotonic() - started)

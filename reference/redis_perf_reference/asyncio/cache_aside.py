@@ -119,9 +119,8 @@ class CacheAside:
         Raises Unencodable, and CacheUnavailable if it is not known to be written: the old value may still be there.
         """
         name, lifetime = self._name(key), self._lifetime.but(ttl, None)
-        raw = self._entries.encoded(value)
         self._flights.here().forget(name)
-        await self._entries.write(name, value, raw, lifetime)
+        await self._entries.write(name, value, lifetime)
 
     async def delete(self, *keys: str) -> int:
         """Removes values, and says how many entries there were; loads under way will not bring them back.
@@ -213,10 +212,7 @@ class CacheAside:
             told = await self._entries.loaded_elsewhere(request.name, holder, seconds)
             if told is not MISSING:
                 return told
-            seen = await self._entries.look(request.name)
-            if seen is None:
-                return GONE
-            found = seen
+            found = await self._entries.look(request.name) or found  # where Redis is away the next wait is over at once
         return found.value if found.fresh else GONE
 
     async def _load(self, request: Request, token: bytes | None) -> Any:
@@ -249,4 +245,4 @@ class CacheAside:
             self._observer.error("load")
             raise
         finally:
-            self._entries.took("load", started)
+            self._observer.seconds("load", monotonic() - started)

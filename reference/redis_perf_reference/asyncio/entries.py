@@ -12,6 +12,7 @@ import math
 import random
 import threading
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from itertools import chain
 from time import monotonic
 from typing import Any, TypeAlias
@@ -22,7 +23,7 @@ from redis_perf_reference.codec import Codec, Undecodable, Unencodable, UnknownF
 from redis_perf_reference.entry_state import EntryState
 from redis_perf_reference.lifetime import Lifetime
 from redis_perf_reference.missing import GONE, MISSING
-from redis_perf_reference.observer import Observer, Operation
+from redis_perf_reference.observer import Observer, telling
 from redis_perf_reference.outcomes import CacheUnavailable
 
 Fill: TypeAlias = tuple[str, tuple[bytes | int, ...]]
@@ -96,13 +97,9 @@ class Entries:
         return MISSING if raw is None else self._told(raw)
 
     async def fill(self, fills: list[Fill]) -> None:
-        started = monotonic()
-        try:
-            await self._redis.run("fill", tuple(name for name, _ in fills), *chain(*(what for _, what in fills)))
-        except CacheUnavailable:
-            self._observer.error("unavailable")
-        finally:
-            self.took("fill", started)
+        names, arguments = tuple(name for name, _ in fills), chain(*(what for _, what in fills))
+        with suppress(CacheUnavailable), telling(self._observer, "fill"):
+            await self._redis.run("fill", names, *arguments)
 
     async def give_back(self, name: str, token: bytes) -> None:
         """Frees what is held. An old value is not loaded anew for `retry_ms` then."""
@@ -111,12 +108,17 @@ class Entries:
         except CacheUnavailable:
             self._observer.error("unavailable")
 
-    async def write(self, name: str, value: object, raw: bytes, lifetime: Lifetime) -> None:
-        await self._change("write", "fill", [name], "", lifetime.fresh_ms(value), lifetime.stale_ms, 0, raw)
+    async def write(self, name: str, value: object, lifetime: Lifetime) -> None:
+        raw = self.encoded(value)
+        with telling(self._observer, "write"):
+            await self._redis.run("fill", (name,), "", lifetime.fresh_ms(value), lifetime.stale_ms, 0, raw)
 
     async def delete(self, names: Sequence[str]) -> int:
         """How many entries there were; no names, no round trip."""
-        return int(await self._change("delete", "delete", names)) if names else 0
+        if not names:
+            return 0
+        with telling(self._observer, "delete"):
+            return int(await self._redis.run("delete", tuple(names)))
 
     def encoded(self, value: object) -> bytes:
         try:
@@ -125,26 +127,11 @@ class Entries:
             self._observer.error("unencodable")
             raise
 
-    def took(self, operation: Operation, started: float) -> None:
-        self._observer.seconds(operation, monotonic() - started)
-
     def _told(self, raw: bytes) -> Any:
         try:
             return self._codec.decode(raw) if raw else GONE
         except Undecodable:
             return GONE
-
-    async def _change(
-        self, operation: Operation, script: str, names: Sequence[str], *arguments: bytes | int | str
-    ) -> Any:
-        started = monotonic()
-        try:
-            return await self._redis.run(script, tuple(names), *arguments)
-        except CacheUnavailable:
-            self._observer.error("unavailable")
-            raise
-        finally:
-            self.took(operation, started)
 
     async def _looked(
         self, names: Sequence[str], arguments: Iterable[bytes | int | str]
@@ -156,7 +143,7 @@ class Entries:
             self._observer.error("unavailable")
             return [None] * len(names)
         finally:
-            self.took("read", started)
+            self._observer.seconds("read", monotonic() - started)
         return [self._state(*reply[at : at + 3]) for at in range(0, len(reply), 3)]
 
     def _state(self, holder: bytes, left_ms: int, raw: bytes | None) -> EntryState | Undecodable:
@@ -181,4 +168,4 @@ class Entries:
 
 def _stream(name: str, holder: bytes) -> str:
     """Where the holder tells what it has loaded, as `lua/entry.lua` has it."""
-    return f"load:{name if '{' in name else '{' + name + '}'}:{holder.decode()}"
+    return f"load:{name if '{' in name else '{' + name + '}'}:{holder.decode(errors='replace')}"

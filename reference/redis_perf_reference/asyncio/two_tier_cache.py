@@ -22,6 +22,7 @@ this process only. Without any Redis (`shared=None`) it is a LocalCache with the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
@@ -35,13 +36,14 @@ from redis_perf_reference.asyncio.subscription import Subscription
 from redis_perf_reference.cache_input import checked_key, checked_keys, checked_tags, checked_ttl, encoded
 from redis_perf_reference.cache_message import Kind, Message, decoded_message
 from redis_perf_reference.cache_outcome import Told
+from redis_perf_reference.cache_record import Found
 from redis_perf_reference.cache_stats import TwoTierStats
 from redis_perf_reference.forks import tell_of_forks
 from redis_perf_reference.lifetime import Lifetime
 from redis_perf_reference.local_cache import LocalCache
 from redis_perf_reference.missing import MISSING
 from redis_perf_reference.near_cache import NearCache
-from redis_perf_reference.observer import SILENT, Observer
+from redis_perf_reference.observer import SILENT, Observer, telling
 from redis_perf_reference.outcomes import CacheUnavailable
 from redis_perf_reference.pattern import Pattern, PatternRefused
 
@@ -71,15 +73,13 @@ class TwoTierCache:
         observer: Observer = SILENT,
     ) -> None:
         self._lifetime = Lifetime.checked(ttl, negative_ttl, jitter, 0, 0)
-        self.observer = observer
+        self.observer, self._hit = observer, observer.hit
         codec = shared.codec if shared else None
         self._near = NearCache(LocalCache(max_size, max_bytes=max_bytes, codec=codec))
         self.local = self._near.local
         self._shared = shared
-        self._local_ttl, self._unheard_ttl = (
-            checked_ttl(local_ttl, "local_ttl"),
-            checked_ttl(unheard_ttl, "unheard_ttl"),
-        )
+        self._local_ttl = checked_ttl(local_ttl, "local_ttl")
+        self._unheard_ttl = checked_ttl(unheard_ttl, "unheard_ttl")
         lease_seconds = checked_ttl(lease_seconds, "lease_seconds")
         tiers = Tiers(
             self._near, shared, self._local_seconds, lambda: self._listening, lease_seconds, Background(), observer
@@ -123,6 +123,7 @@ class TwoTierCache:
         """The value, or `default`; to tell a stored None from nothing, pass a default of your own."""
         value = self.local.get(key, MISSING)
         if value is not MISSING:
+            self._hit()
             return value
         return (await self._fetch([key])).get(key, default)
 
@@ -135,6 +136,7 @@ class TwoTierCache:
                 missing.append(key)
             else:
                 values[key] = value
+                self._hit()
         return values | (await self._fetch(missing) if missing else {})
 
     async def get_with_cache(
@@ -158,7 +160,7 @@ class TwoTierCache:
             return cast(
                 "T", await self._read_through.get(Lookup(checked_key(key), checked_tags(tags), fetch, lifetime))
             )
-        self.observer.hit()
+        self._hit()
         hit: T = value
         return hit
 
@@ -236,23 +238,26 @@ class TwoTierCache:
         return self._subscription is not None and self._subscription.live
 
     async def _fetch(self, keys: list[str]) -> dict[str, Any]:
-        if self._shared is None:
-            return {}
         with self._near.reading(keys) as passage:
-            try:
-                found = await self._shared.find(keys)
-            except CacheUnavailable:
-                return {}
+            found = {} if self._shared is None else await self._found(self._shared, keys)
             for key, record in found.items():
                 passage.keep(key, record.plain, record.value, self._local_seconds(record.ttl), record.tags)
+        for key in keys:
+            (self._hit if key in found else self.observer.miss)()
         return {key: record.value for key, record in found.items()}
+
+    async def _found(self, shared: RedisCache, keys: list[str]) -> dict[str, Found]:
+        with suppress(CacheUnavailable), telling(self.observer, "read"):
+            return await shared.find(keys)
+        return {}
 
     async def _write(self, plains: Mapping[str, bytes], ttl: float, tags: tuple[str, ...]) -> Told:
         skipped = None
         with self._near.writing(plains) as passage:
             if self._shared is not None:
                 try:
-                    await self._shared.put(plains, ttl, tags)
+                    with telling(self.observer, "write"):
+                        await self._shared.put(plains, ttl, tags)
                 except CacheUnavailable as reason:
                     skipped = str(reason)
             local_ttl = self._local_seconds(ttl, skipped is None)
@@ -265,7 +270,8 @@ class TwoTierCache:
         there, skipped = None, None
         try:
             if self._shared is not None:
-                there = await change(self._shared)
+                with telling(self.observer, "delete"):
+                    there = await change(self._shared)
         except CacheUnavailable as reason:
             skipped = str(reason)
         finally:

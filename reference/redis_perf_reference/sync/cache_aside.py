@@ -120,9 +120,8 @@ class CacheAside:
         Raises Unencodable, and CacheUnavailable if it is not known to be written: the old value may still be there.
         """
         name, lifetime = self._name(key), self._lifetime.but(ttl, None)
-        raw = self._entries.encoded(value)
         self._flights.here().forget(name)
-        self._entries.write(name, value, raw, lifetime)
+        self._entries.write(name, value, lifetime)
 
     def delete(self, *keys: str) -> int:
         """Removes values, and says how many entries there were; loads under way will not bring them back.
@@ -214,10 +213,7 @@ class CacheAside:
             told = self._entries.loaded_elsewhere(request.name, holder, seconds)
             if told is not MISSING:
                 return told
-            seen = self._entries.look(request.name)
-            if seen is None:
-                return GONE
-            found = seen
+            found = self._entries.look(request.name) or found  # where Redis is away the next wait is over at once
         return found.value if found.fresh else GONE
 
     def _load(self, request: Request, token: bytes | None) -> Any:
@@ -250,4 +246,4 @@ class CacheAside:
             self._observer.error("load")
             raise
         finally:
-            self._entries.took("load", started)
+            self._observer.seconds("load", monotonic() - started)

@@ -22,7 +22,7 @@ from redis_perf_reference.cache_input import InvalidKey, checked_ttl
 from redis_perf_reference.cache_message import Message
 from redis_perf_reference.cache_record import Looked
 from redis_perf_reference.near_cache import NearCache
-from redis_perf_reference.observer import Observer, Operation
+from redis_perf_reference.observer import Observer, telling
 from redis_perf_reference.outcomes import CacheUnavailable
 from redis_perf_reference.sync.background import Background, Waiter, sleep
 from redis_perf_reference.sync.redis_cache import RedisCache
@@ -153,34 +153,27 @@ class Leases:
                 self._passage.keep(key, plain, decode(plain), seconds, self._keys[key])
 
     def _look(self) -> Looked:
-        tiers, started = self._tiers, monotonic()
+        tiers = self._tiers
         if tiers.shared is None or not self._keys:
             return Looked({}, {})
         try:
-            looked = tiers.shared.lease(
-                self._keys, self._token, tiers.lease_seconds, self._ttl, only_if=self._only_if, again=self._again
-            )
+            with telling(tiers.observer, "read"):
+                looked = tiers.shared.lease(
+                    self._keys, self._token, tiers.lease_seconds, self._ttl, only_if=self._only_if, again=self._again
+                )
         except CacheUnavailable:
-            tiers.observer.error("unavailable")
             return Looked({}, {})
-        finally:
-            self._took("read", started)
         if len(looked.found) + len(looked.holders) < len(self._keys):
             tiers.observer.error("undecodable")
         return looked
 
     def _end(self, values: Mapping[str, tuple[bytes, int] | None]) -> dict[str, bool]:
         """Which keys may be kept here, and whether Redis is known to have them too."""
-        tiers, started = self._tiers, monotonic()
+        tiers = self._tiers
         if tiers.shared is None:
             return {}
         try:
-            return dict.fromkeys(tiers.shared.settle(self._token, values), True)
+            with telling(tiers.observer, "fill"):
+                return dict.fromkeys(tiers.shared.settle(self._token, values), True)
         except CacheUnavailable:
-            tiers.observer.error("unavailable")
             return dict.fromkeys(values, False)
-        finally:
-            self._took("fill", started)
-
-    def _took(self, operation: Operation, started: float) -> None:
-        self._tiers.observer.seconds(operation, monotonic() - started)

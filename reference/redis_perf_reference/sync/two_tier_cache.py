@@ -23,6 +23,7 @@ this process only. Without any Redis (`shared=None`) it is a LocalCache with the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
@@ -31,13 +32,14 @@ from redis import Redis
 from redis_perf_reference.cache_input import checked_key, checked_keys, checked_tags, checked_ttl, encoded
 from redis_perf_reference.cache_message import Kind, Message, decoded_message
 from redis_perf_reference.cache_outcome import Told
+from redis_perf_reference.cache_record import Found
 from redis_perf_reference.cache_stats import TwoTierStats
 from redis_perf_reference.forks import tell_of_forks
 from redis_perf_reference.lifetime import Lifetime
 from redis_perf_reference.local_cache import LocalCache
 from redis_perf_reference.missing import MISSING
 from redis_perf_reference.near_cache import NearCache
-from redis_perf_reference.observer import SILENT, Observer
+from redis_perf_reference.observer import SILENT, Observer, telling
 from redis_perf_reference.outcomes import CacheUnavailable
 from redis_perf_reference.pattern import Pattern, PatternRefused
 from redis_perf_reference.sync.background import Background, Loader
@@ -72,15 +74,13 @@ class TwoTierCache:
         observer: Observer = SILENT,
     ) -> None:
         self._lifetime = Lifetime.checked(ttl, negative_ttl, jitter, 0, 0)
-        self.observer = observer
+        self.observer, self._hit = observer, observer.hit
         codec = shared.codec if shared else None
         self._near = NearCache(LocalCache(max_size, max_bytes=max_bytes, codec=codec))
         self.local = self._near.local
         self._shared = shared
-        self._local_ttl, self._unheard_ttl = (
-            checked_ttl(local_ttl, "local_ttl"),
-            checked_ttl(unheard_ttl, "unheard_ttl"),
-        )
+        self._local_ttl = checked_ttl(local_ttl, "local_ttl")
+        self._unheard_ttl = checked_ttl(unheard_ttl, "unheard_ttl")
         lease_seconds = checked_ttl(lease_seconds, "lease_seconds")
         tiers = Tiers(
             self._near, shared, self._local_seconds, lambda: self._listening, lease_seconds, Background(), observer
@@ -124,6 +124,7 @@ class TwoTierCache:
         """The value, or `default`; to tell a stored None from nothing, pass a default of your own."""
         value = self.local.get(key, MISSING)
         if value is not MISSING:
+            self._hit()
             return value
         return (self._fetch([key])).get(key, default)
 
@@ -136,6 +137,7 @@ class TwoTierCache:
                 missing.append(key)
             else:
                 values[key] = value
+                self._hit()
         return values | (self._fetch(missing) if missing else {})
 
     def get_with_cache(
@@ -157,7 +159,7 @@ class TwoTierCache:
         if value is MISSING:
             lifetime = self._lifetime.but(ttl, negative_ttl)
             return cast("T", self._read_through.get(Lookup(checked_key(key), checked_tags(tags), fetch, lifetime)))
-        self.observer.hit()
+        self._hit()
         hit: T = value
         return hit
 
@@ -235,23 +237,26 @@ class TwoTierCache:
         return self._subscription is not None and self._subscription.live
 
     def _fetch(self, keys: list[str]) -> dict[str, Any]:
-        if self._shared is None:
-            return {}
         with self._near.reading(keys) as passage:
-            try:
-                found = self._shared.find(keys)
-            except CacheUnavailable:
-                return {}
+            found = {} if self._shared is None else self._found(self._shared, keys)
             for key, record in found.items():
                 passage.keep(key, record.plain, record.value, self._local_seconds(record.ttl), record.tags)
+        for key in keys:
+            (self._hit if key in found else self.observer.miss)()
         return {key: record.value for key, record in found.items()}
+
+    def _found(self, shared: RedisCache, keys: list[str]) -> dict[str, Found]:
+        with suppress(CacheUnavailable), telling(self.observer, "read"):
+            return shared.find(keys)
+        return {}
 
     def _write(self, plains: Mapping[str, bytes], ttl: float, tags: tuple[str, ...]) -> Told:
         skipped = None
         with self._near.writing(plains) as passage:
             if self._shared is not None:
                 try:
-                    self._shared.put(plains, ttl, tags)
+                    with telling(self.observer, "write"):
+                        self._shared.put(plains, ttl, tags)
                 except CacheUnavailable as reason:
                     skipped = str(reason)
             local_ttl = self._local_seconds(ttl, skipped is None)
@@ -264,7 +269,8 @@ class TwoTierCache:
         there, skipped = None, None
         try:
             if self._shared is not None:
-                there = change(self._shared)
+                with telling(self.observer, "delete"):
+                    there = change(self._shared)
         except CacheUnavailable as reason:
             skipped = str(reason)
         finally:
