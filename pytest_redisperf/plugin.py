@@ -40,6 +40,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     declare(parser, (*OPTIONS, *REPORT_OPTIONS))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Before hypothesis is configured and looks for the profile it was told."""
+    if config.getoption("--hypothesis-profile", None) == "redisperf":
+        from redis_perf.grown_contents import register_profile
+
+        register_profile()
+
+
 def pytest_configure(config: pytest.Config) -> None:
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeAlias, TypeVar
 
 import pytest
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from redis_perf.suite import Broken
     from redis_perf.worst_case import WorstCase
 
+Item = TypeVar("Item")
 Record: TypeAlias = "Callable[[], Recording]"
 CALL = pytest.StashKey[Recording]()
 """The recording of a test's call phase, from its beginning."""
@@ -87,6 +89,10 @@ class Spending:
         recording = self._recordings.pop()
         recording.__exit__(kind, error, traceback)
         if error is None:
+            if "hypothesis" in sys.modules:
+                from redis_perf.grown_contents import aim
+
+                aim(recording.trace)
             try:
                 self._check(recording.trace)
             except AssertionError as verdict:
@@ -196,6 +202,14 @@ class Measuring:
 
         __tracebackhide__ = True
         return await async_growth(run, record=self._record, root=str(self._config.rootpath), **how)
+
+    @staticmethod
+    def growth_strategy(items: SearchStrategy[Item], **how: Any) -> SearchStrategy[list[Item]]:
+        """Lists of `items` whose length grows, for `worst_case`; above a test it is `redis_perf.growth_strategy`."""
+        from redis_perf.grown_contents import growth_strategy
+
+        __tracebackhide__ = True
+        return growth_strategy(items, **how)
 
     def worst_case(self, run: Callable[[Any], Any], contents: SearchStrategy[Any], **how: Any) -> WorstCase[Any]:
         """Search with hypothesis for the contents that cost most; see `redis_perf.worst_case`."""

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from redis_perf.budget import Budget, Spend
     from redis_perf.counting import counted
     from redis_perf.errors import BudgetExceeded, NothingMeasured, ProtocolError, ServerUnavailable, TapError
+    from redis_perf.grown_contents import growth_strategy
     from redis_perf.limit import Limit, at_most, between, exactly, warm
     from redis_perf.proxy.fault_points import fault_points
     from redis_perf.recording import Recording, record
@@ -39,6 +40,7 @@ __all__ = [
     "counted",
     "exactly",
     "fault_points",
+    "growth_strategy",
     "record",
     "warm",
 ]
@@ -46,6 +48,7 @@ _HOMES = {
     "budget": "Budget Spend",
     "counting": "counted",
     "errors": "BudgetExceeded NothingMeasured ProtocolError ServerUnavailable TapError",
+    "grown_contents": "growth_strategy",
     "limit": "Limit at_most between exactly warm",
     "proxy.fault_points": "fault_points",
     "recording": "Recording record",

@@ -133,7 +133,7 @@ def _steps(
 ) -> Steps:
     """What to call one after another, by whoever can. A call that raises ends it with `close`."""
     __tracebackhide__ = True
-    sizes = _checked(sizes)
+    sizes = checked_sizes("growth", sizes)
     takes_size = _takes_size(run)
     if populate is None and not takes_size:
         raise TypeError("growth: nothing would grow: give populate=, or a run that takes the size as its argument")
@@ -172,11 +172,12 @@ def _with(function: Callable[[int], Any], argument: int) -> Callable[[], Any]:
     return lambda: function(argument)
 
 
-def _checked(sizes: Sequence[int]) -> tuple[int, ...]:
+def checked_sizes(whose: str, sizes: Sequence[int]) -> tuple[int, ...]:
+    """Raises ValueError, in the name of `whose` they are."""
     numbers: tuple[Any, ...] = tuple(sizes)
     whole = all(isinstance(size, int) and not isinstance(size, bool) and size >= 0 for size in numbers)
     if not whole or len(numbers) < 2 or list(numbers) != sorted(set(numbers)):
-        raise ValueError(f"growth: sizes={numbers!r}: expected two or more different whole numbers, smallest first")
+        raise ValueError(f"{whose}: sizes={numbers!r}: expected two or more different whole numbers, smallest first")
     return numbers
 
 

@@ -1,4 +1,4 @@
-"""`redisperf.growth` and `redisperf.worst_case` in a test of the user's."""
+"""`redisperf.growth`, `redisperf.worst_case` and `redis_perf.growth_strategy` in a test of the user's."""
 
 from __future__ import annotations
 
@@ -109,3 +109,65 @@ def test_the_worst_contents_are_found_and_shown(run: Run) -> None:
     )
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["E*round trips: at most 1, spent 6 on [[]*[]]", "E*5  SET user:{}*", "*1 failed*"])
+
+
+GROWN = """
+    from hypothesis import given, settings, strategies as st
+    from redis_perf import growth_strategy
+
+    @given(users=growth_strategy(st.integers(0, 99), sizes=(1, 5)))
+    def test_saves_in_one_trip(redisperf, redisperf_redis, users):
+        redisperf_redis.ping()
+        with redisperf.budget(redis=4):
+            redisperf_redis.incr("saves")
+            for user in users:
+                if user > 50:
+                    redisperf_redis.set(f"user:{user}", 1)
+"""
+
+
+PROFILE = ("-p", "hypothesispytest", "--hypothesis-profile=redisperf", "--hypothesis-seed=1")
+
+
+def test_with_the_profile_the_search_climbs_to_sizes_and_contents_that_break_a_budget(run: Run) -> None:
+    result = run(GROWN, *PROFILE, subprocess=True)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*redis round trips*4*5*", "*users=[[]*51, 51, 51, 51[]]*"])
+
+
+def test_what_several_blocks_of_one_example_cost_is_told_once(run: Run) -> None:
+    result = run(
+        """
+    from hypothesis import given, strategies as st
+
+    @given(st.integers(0, 3))
+    def test_blocks(redisperf, redisperf_redis, number):
+        for _ in range(2):
+            with redisperf.budget(redis=3, allow_nothing=True):
+                for _ in range(number):
+                    redisperf_redis.get("key")
+    """,
+        *PROFILE,
+        "--hypothesis-show-statistics",
+        subprocess=True,
+    )
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*Highest target score:*3*redisperf round trips*"])
+
+
+def test_the_fixture_has_the_strategy_for_worst_case(run: Run) -> None:
+    result = run(
+        """
+    from hypothesis import strategies as st
+
+    def test_saves(redisperf, redisperf_redis):
+        def save(users):
+            redisperf_redis.incr("saves")
+            for user in users:
+                redisperf_redis.set(f"user:{user}", 1)
+
+        worst = redisperf.worst_case(save, redisperf.growth_strategy(st.integers(), sizes=(0, 7)))
+        assert worst.cost == 8
+    """
+    )
+    result.assert_outcomes(passed=1)
