@@ -17,13 +17,26 @@ from typing import Final
 from zlib import crc32
 
 from redis_perf.trace import Path, Site
-from redis_perf.wire import Calls
+from redis_perf.wire import Caller, Calls
 
 _NEVER_GOES_ON: Final = frozenset(
     {"RETURN_VALUE", "RETURN_CONST", "RAISE_VARARGS", "RERAISE", "JUMP_FORWARD", "JUMP_BACKWARD"}
 )
 _SPINS: Final = frozenset({"JUMP_BACKWARD_NO_INTERRUPT"})
 _MOST_INSTRUCTIONS: Final = 20_000
+
+
+_site = lru_cache(maxsize=1024)(Site)  # mostly the same again; making it anew costs more
+
+
+def whence(caller: Caller | None) -> tuple[Site | None, str | None, Path | None]:
+    """Site, lane and path."""
+    if caller is None:
+        return None, None, None
+    code, line, lane, calls = caller
+    if code is None:
+        return None, lane, None
+    return _site(code.co_filename, line, function(code)), lane, path_of(code, calls) if calls else None
 
 
 def path_of(code: CodeType, calls: Calls) -> Path:

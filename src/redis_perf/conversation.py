@@ -18,20 +18,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
-from redis_perf.call_path import function, path_of
-from redis_perf.round_trip import round_trip
-from redis_perf.trace import Answer, Operation, Path, Purpose, RoundTrip, Site, Store
+from redis_perf.call_path import whence
+from redis_perf.round_trip import Loose, round_trip
+from redis_perf.trace import Answer, Operation, Purpose, RoundTrip, Store
 from redis_perf.wire import Caller
 
 Emit: TypeAlias = Callable[[RoundTrip], None]
 
-# What is asked, and where, is mostly the same again; making it anew costs more than looking it up.
-_operation = lru_cache(maxsize=1024)(Operation)
-_site = lru_cache(maxsize=1024)(Site)
+_operation = lru_cache(maxsize=1024)(Operation)  # mostly the same again; making it anew costs more
 
 
 @dataclass(slots=True, eq=False)
@@ -109,11 +107,12 @@ class Conversation:
         self.client = client
         self._emit = emit
         self._open: list[_Trip] = []
+        self._last: RoundTrip | None = None  # exchanged, and nothing else is open; bytes may still be added to it
         self._debts: deque[tuple[_Trip, _Wait]] = deque()
         self._news = False  # a reply was settled that the client has not looked at
         self._may_depend = True  # the client looked at one since it last sent
         self._caller: Caller | None = None  # who sent last what was exchanged, and whence
-        self._whence = _whence(None)
+        self._whence = whence(None)
         self._apart_ns: int | None = None  # what is sent next is a wait of its own, from then on
 
     def sent(self, at_ns: int, size_bytes: int | None, caller: Caller | None = None) -> None:
@@ -169,7 +168,9 @@ class Conversation:
     def received(self, size_bytes: int | None) -> None:
         """Bytes of a reply came in, for the oldest round trip still owed one; None: some, but not seen."""
         trip = self._debts[0][0] if self._debts else self._open[-1] if self._open else None
-        if trip is not None:
+        if self._last is not None:
+            self._last = replace(self._last, received_bytes=_plus(self._last.received_bytes, size_bytes))
+        elif trip is not None:
             trip.received_bytes = _plus(trip.received_bytes, size_bytes)
 
     def settled(self, at_ns: int) -> None:
@@ -211,13 +212,20 @@ class Conversation:
             self._emit(self._finish(trip, "lost"))
         self._open.clear()
         self._debts.clear()
+        self._emit_last()
         self._news, self._may_depend = False, True
 
-    def unfinished(self, since_ns: int | None = None) -> Iterable[RoundTrip]:
+    def unfinished(self, since_ns: int = 0) -> Iterable[RoundTrip]:
         """What began since then and has not been emitted yet, as it stands: the last may still be joined, or wait."""
-        return [
-            self._finish(trip, "in flight") for trip in self._open if since_ns is None or trip.started_ns >= since_ns
-        ]
+        if self._last is not None:  # then nothing else is open
+            return [self._last] if self._last.started_ns >= since_ns else []
+        return [self._finish(trip, "in flight") for trip in self._open if trip.started_ns >= since_ns]
+
+    def called(self, name: str) -> None:
+        """It has another name, and so has what is unfinished."""
+        self.name = name
+        if self._last is not None:
+            self._last = replace(self._last, name=name)
 
     @property
     def begins_anew(self) -> bool:
@@ -234,30 +242,38 @@ class Conversation:
         received_bytes: int,
         failed: bool,
     ) -> None:
-        """Work was sent and its reply looked at, and something was sent after that. Only if it `begins_anew`."""
-        if self._open:
+        """Work was sent and its reply looked at. Only if it `begins_anew`."""
+        if self._last is not None:
+            self._emit(self._last)
+        elif self._open:
             self._begin_next()
         if caller is not self._caller:
-            self._caller, self._whence = caller, _whence(caller)
+            self._caller, self._whence = caller, whence(caller)
         site, lane, path = self._whence
-        self._emit(
-            round_trip(
-                self.store, self.connection, asked.failed if failed else asked.answered, started_ns, ended_ns,
-                sent_bytes, received_bytes, site, "work", lane, self.server, self.name, 0, "complete", asked.waited,
-                self.client, (), path, asked.arguments, asked.key,
-            )
+        trip: Any = Loose(
+            self.store, self.connection, asked.failed if failed else asked.answered, started_ns, ended_ns, sent_bytes,
+            received_bytes, site, "work", lane, self.server, self.name, 0, "complete", asked.waited, self.client, (),
+            path, asked.arguments, asked.key,
         )  # fmt: skip
+        trip.__class__ = RoundTrip
+        self._last = trip
 
     def _begin(self, at_ns: int, caller: Caller | None) -> None:
         self._begin_next()
         self._open.append(_Trip(at_ns, caller))
 
     def _begin_next(self) -> None:
+        self._emit_last()
         if self._open and not self._open[-1].owed:
             self._emit(self._finish(self._open.pop(), "complete"))
 
+    def _emit_last(self) -> None:
+        if self._last is not None:
+            self._emit(self._last)
+            self._last = None
+
     def _finish(self, trip: _Trip, unanswered: Answer) -> RoundTrip:
-        site, lane, path = _whence(trip.caller)
+        site, lane, path = whence(trip.caller)
         operations = tuple([_operation(asked.name, asked.shape, asked.failed) for asked in trip.asked])
         answer = unanswered if trip.owed else "complete" if trip.settled else "none owed"
         return round_trip(
@@ -266,16 +282,6 @@ class Conversation:
             trip.waited, self.client, _waits(trip.waits) if len(trip.waits) > 1 else (), path,
             _together([asked.arguments for asked in trip.asked]), _together([asked.key for asked in trip.asked]),
         )  # fmt: skip
-
-
-def _whence(caller: Caller | None) -> tuple[Site | None, str | None, Path | None]:
-    """Site, lane and path."""
-    if caller is None:
-        return None, None, None
-    code, line, lane, calls = caller
-    if code is None:
-        return None, lane, None
-    return _site(code.co_filename, line, function(code)), lane, path_of(code, calls) if calls else None
 
 
 def _waits(waits: list[_Wait]) -> tuple[tuple[int, int], ...]:

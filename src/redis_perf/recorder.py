@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 import threading
 import weakref
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, MutableSequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -114,6 +114,8 @@ class Log:
             try:
                 if self._skim is not None and event[1] == SENT and most is None and self.problem is None:
                     self._skim(self.events)
+                    if not self.events:
+                        return
                 event = self.events.popleft()
                 if self.problem is None:
                     self._meter.feed(*event)
@@ -196,13 +198,13 @@ class Recorder:
         with self._lock:
             for log in list(self._logs):
                 if log.owner is not None and log.owner() is owner:
-                    log.conversation.name = name
+                    log.conversation.called(name)
                     _rename(self._finished, log.conversation.connection, name)
                     _rename(self._opened, log.conversation.connection, name)
 
     def emit(self, trip: RoundTrip) -> None:
         """A whole round trip; taps use it for what has no log (a TCP connect, a TLS handshake)."""
-        if self._keeps:
+        if self._windows or not self._forgets:
             self._finished.append(trip)
 
     def child_started(self) -> None:
@@ -256,12 +258,10 @@ class Recorder:
 
     def _seen(self, trips: list[RoundTrip]) -> tuple[Tapped, ...]:
         """The taps, those that saw any of these with how many."""
-        if not trips:
-            return tuple(self._taps.values())
-        by_connection = Counter([trip.connection for trip in trips if trip.answer == "complete"])
-        seen: Counter[str | None] = Counter()
-        for connection, number in by_connection.items():
-            seen[self._tap_of.get(connection)] += number
+        seen: dict[str | None, int] = {}
+        for connection in [trip.connection for trip in trips if trip.answer == "complete"]:
+            tap = self._tap_of.get(connection)
+            seen[tap] = seen.get(tap, 0) + 1
         return tuple([replace(tap, seen=seen[tap.name]) if tap.name in seen else tap for tap in self._taps.values()])
 
     def _problems(self, since_ns: int, until_ns: int) -> Iterator[Problem]:

@@ -3,7 +3,7 @@
 import inspect
 from dataclasses import fields
 
-from redis_perf.round_trip import _Loose, round_trip
+from redis_perf.round_trip import Loose, round_trip
 from redis_perf.trace import RoundTrip
 
 NAMES = [each.name for each in fields(RoundTrip)]
@@ -18,4 +18,4 @@ def test_each_value_gets_to_the_field_it_was_given_for():
 
 
 def test_what_is_named_is_what_a_round_trip_has_in_its_order():
-    assert list(inspect.signature(_Loose).parameters) == NAMES
+    assert list(inspect.signature(Loose).parameters) == NAMES

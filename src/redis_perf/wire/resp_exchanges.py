@@ -2,7 +2,7 @@
 
 The same results as `resp` has event by event, several times as fast. What is not one whole command without a meaning
 of its own for the connection (`MULTI`, `SUBSCRIBE`), answered by one whole line or string, is left in the log for
-that. So is the last exchange: what comes later may still be part of it.
+that.
 """
 
 from __future__ import annotations
@@ -30,20 +30,21 @@ def exchanges(
 ) -> tuple[int, int]:
     """Take them from the front of the log. How many bytes went and came. `known` are this connection's, so far."""
     sent_bytes = received_bytes = 0
-    while len(events) > 2:
+    exchanged, take = conversation.exchanged, events.popleft
+    while len(events) > 1:
         sent_ns, direction, data, caller = events[0]
         received_ns, looked, reply, _ = events[1]
-        if direction != SENT or looked != RECEIVED or events[2][1] != SENT:
+        if direction != SENT or looked != RECEIVED:
             break
         asked = known.get(data) or _alone(data, known)
         failed = _failed(reply, resp3=resp3)
         if asked is None or failed is None:
             break
-        conversation.exchanged(asked, caller, sent_ns, received_ns, len(data), len(reply), failed)
+        exchanged(asked, caller, sent_ns, received_ns, len(data), len(reply), failed)
         sent_bytes += len(data)
         received_bytes += len(reply)
-        events.popleft()
-        events.popleft()
+        take()
+        take()
     return sent_bytes, received_bytes
 
 
