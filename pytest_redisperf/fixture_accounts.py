@@ -50,7 +50,10 @@ PHASE_RECORDING = pytest.StashKey[Recording]()
 
 def fixtures_of(trace: Trace, windows: Iterable[Window]) -> list[FixtureSpending]:
     """The fixtures that spent something, in the order they ended."""
-    inner_first = sorted(windows, key=lambda window: window.until_ns - window.since_ns)
+    trips = trace.round_trips
+    began_ns, ended_ns = (trips[0].started_ns, trips[-1].started_ns) if trips else (0, -1)
+    at_work = [window for window in windows if window.since_ns <= ended_ns and began_ns < window.until_ns]
+    inner_first = sorted(at_work, key=lambda window: window.until_ns - window.since_ns)
     sums: dict[Window, dict[Store, int]] = {}
     for trip in trace.every.charged if inner_first else ():
         for window in inner_first:

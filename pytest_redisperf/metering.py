@@ -20,7 +20,7 @@ from pytest_redisperf.crashes import crashes_of
 from pytest_redisperf.faults import OwnFaults
 from pytest_redisperf.fixture_accounts import PHASE_RECORDING, PHASE_WINDOWS, RUNNING, WINDOWS, Accounting, fixtures_of
 from pytest_redisperf.options import Limits, Settings
-from pytest_redisperf.phase import Phase, operations, phase_of
+from pytest_redisperf.phase import Phase, is_quiet, operations, phase_of
 from pytest_redisperf.spending import CALL, VERDICT, Record, Verdict, fail, recorder, verdict_of
 from pytest_redisperf.summary import Summary, header
 from pytest_redisperf.suspects import Suspects
@@ -32,7 +32,8 @@ from redis_perf.report.junit import BROKEN, properties
 BUDGET = pytest.StashKey[Budget]()
 """The budget of this test's own marker."""
 PHASES = pytest.StashKey[dict[str, Phase]]()
-"""What the phases spent, until their report is made. There from the start if the call phase is to be recorded."""
+"""What the phases spent, until their report is made; not of a setup or teardown that sent nothing. There from the start
+if the call phase is to be recorded."""
 
 When: TypeAlias = Literal["setup", "call", "teardown"]
 
@@ -204,11 +205,14 @@ class _Recorded:
             self._recording.__exit__(kind, error, traceback)
             trace = self._recording.trace
             phase = phase_of(trace)
+            windows = self._item.stash.setdefault(WINDOWS, [])
+            self._item.stash[PHASE_WINDOWS] = tuple(windows)
+            if self._when != "call" and is_quiet(trace):
+                windows.clear()
+                return
             if self._suspects is not None:
                 self._suspects.look(self._item, trace, phase, whole=kind is None)
-            windows = self._item.stash.setdefault(WINDOWS, [])
             phase["fixtures"] = fixtures_of(trace, windows)
-            self._item.stash[PHASE_WINDOWS] = tuple(windows)
             windows.clear()
             self._item.stash.setdefault(PHASES, {})[self._when] = phase
             if self._when == "call" and operations(phase):

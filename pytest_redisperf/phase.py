@@ -62,6 +62,11 @@ class Phase(TypedDict):
     wastes: list[Wasted]
 
 
+def is_quiet(trace: Trace) -> bool:
+    """Nothing was seen, and nothing kept from being seen."""
+    return not (trace.round_trips or trace.opened or trace.children or trace.problems)
+
+
 def phase_of(trace: Trace) -> Phase:
     numbers, sent = tallies(trace), bool(trace.round_trips)
     found = wastes(trace) if sent else ()

@@ -8,7 +8,6 @@ A forked child starts over with nothing patched: what it sends is its own.
 
 from __future__ import annotations
 
-import multiprocessing.util
 import os
 import subprocess
 import sys
@@ -134,7 +133,8 @@ class Listening:
             os.register_at_fork(after_in_parent=self._forked, after_in_child=self._start_over)
             self._watches_forks = True
         self._watch(stack, subprocess.Popen, "__init__")
-        self._watch(stack, multiprocessing.util, "spawnv_passfds")
+        if "_posixsubprocess" in sys.modules:  # for multiprocessing, which need not be imported; Popen has its own name
+            self._watch(stack, sys.modules["_posixsubprocess"], "fork_exec")
 
     def _watch(self, stack: ExitStack, owner: Any, name: str) -> None:
         """Note a child after each of its calls; multiprocessing's own helper that frees shared memory is none."""

@@ -79,8 +79,9 @@ def n_plus_one(trace: Trace, threshold: int = THRESHOLD) -> list[Suspect]:
     """Every suspect, the greatest saving first. Raises ValueError for a threshold below 2."""
     if threshold < 2:
         raise ValueError(f"threshold {threshold}: expected 2 or more")
+    charged = trace.charged
     ways: dict[Hashable, list[RoundTrip]] = {}
-    for trip in trace.charged:
+    for trip in charged if len(charged) >= threshold else ():
         ways.setdefault(_way(trip), []).append(trip)
     found = [
         suspect

@@ -7,6 +7,7 @@ asking again after a while, for a change that somebody else will make.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
@@ -36,16 +37,17 @@ _CHANGES: Final = re.compile(
 def repeated_reads(trips: Iterable[RoundTrip]) -> list[tuple[RoundTrip, ...]]:
     """Groups of the same read, the first of each included; the largest group first."""
     ordered = sorted(trips, key=_started_ns)
-    told = [(trip.operations, trip.arguments) for trip in ordered if trip.arguments is not None]
+    told = [trip.arguments for trip in ordered if trip.arguments is not None]
     if len(set(told)) == len(told):
         return []
-    servers: dict[Hashable, dict[Hashable, list[RoundTrip]]] = {}
+    question_of = _Questions()
+    servers: defaultdict[Hashable, dict[Hashable, list[RoundTrip]]] = defaultdict(dict)
     found: list[tuple[RoundTrip, ...]] = []
     for trip in ordered:
-        asked = servers.setdefault((trip.store, trip.server, trip.name), {})  # since the last write
-        if _reads(trip):
-            what = trip.operations, trip.arguments, trip.lane
-            asked.setdefault(what, []).append(trip)
+        asked = servers[trip.store, trip.server, trip.name]  # since the last write
+        question, reads = question_of[trip.store, id(trip.operations)] or question_of.learn(trip)
+        if reads and trip.arguments is not None and not trip.waited:
+            asked.setdefault((question, trip.arguments, trip.lane), []).append(trip)
         elif _writes(trip):
             found += _again(asked)
             asked.clear()
@@ -54,8 +56,22 @@ def repeated_reads(trips: Iterable[RoundTrip]) -> list[tuple[RoundTrip, ...]]:
     return sorted(found, key=lambda group: -len(group))
 
 
-def _reads(trip: RoundTrip) -> bool:
-    return trip.arguments is not None and not trip.waited and _only_read(trip.store, trip.operations)
+class _Questions(dict[tuple[Store, int], "tuple[int, bool] | None"]):
+    """Numbers of operations, for numbers are quickly told apart, and whether they only read.
+
+    By their id: the same ones are mostly the same object, and the round trips keep it alive.
+    """
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[Operation, ...], int] = {}
+
+    def __missing__(self, key: tuple[Store, int]) -> None:
+        return None
+
+    def learn(self, trip: RoundTrip) -> tuple[int, bool]:
+        number = self._numbers.setdefault(trip.operations, len(self._numbers))
+        known = self[trip.store, id(trip.operations)] = number, _only_read(trip.store, trip.operations)
+        return known
 
 
 @lru_cache(maxsize=512)

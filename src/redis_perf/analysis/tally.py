@@ -106,6 +106,7 @@ class _Count:
     def tally(self) -> Tally:
         if not self.every and not self.connections:
             return NONE
+        complete = len(self.complete) == len(self.every)
         return Tally(
             round_trips=len(self.complete),
             operations=_operations(self.charged),
@@ -113,7 +114,7 @@ class _Count:
             connections=self.connections,
             depth=depth_of(self.intervals),
             setup=sum([trip.purpose == "setup" and trip.answer == "complete" for trip in self.every]),
-            lost=sum([trip.answer == "lost" for trip in self.every]),
+            lost=0 if complete else sum([trip.answer == "lost" for trip in self.every]),
             sent_bytes=_seen([trip.sent_bytes for trip in self.charged]),
             received_bytes=_seen([trip.received_bytes for trip in self.charged]),
         )

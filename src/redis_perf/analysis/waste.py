@@ -48,7 +48,8 @@ def wasted(trips: Sequence[RoundTrip]) -> list[Waste]:
         return []
     redis = [trip for trip in counted if trip.store == "redis"]
     postgres = [trip for trip in counted if trip.store == "postgres"] if len(redis) < len(counted) else []
-    commands = {operation for operations in {trip.operations for trip in redis} for operation in operations}
+    asked = {id(trip.operations): trip.operations for trip in redis}.values()
+    commands = [operation for operations in asked for operation in operations]
     return [
         *(_cold_scripts(redis) if any(each.shape.startswith(("SCRIPT LOAD", "EVAL ")) for each in commands) else ()),
         *_lonely_transactions(postgres),
