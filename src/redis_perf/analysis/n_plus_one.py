@@ -47,9 +47,9 @@ _IS_CONTROL: Final = re.compile(r"\b(?:pg_\w+|set_config|current_setting)\(", re
 
 
 _times_ns = attrgetter("started_ns", "ended_ns")
-_way = attrgetter(
-    "store", "server", "name", "operations", "site", "path", "lane", "answer", "purpose", "waited"
-)  # fmt: skip
+_PLAIN: Final = ("store", "server", "name", "lane", "answer", "purpose", "waited")
+_plainly = attrgetter(*_PLAIN)
+_way = attrgetter(*_PLAIN, "operations", "site", "path")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,18 +79,26 @@ def n_plus_one(trace: Trace, threshold: int = THRESHOLD) -> list[Suspect]:
     """Every suspect, the greatest saving first. Raises ValueError for a threshold below 2."""
     if threshold < 2:
         raise ValueError(f"threshold {threshold}: expected 2 or more")
-    charged = trace.charged
-    ways: dict[Hashable, list[RoundTrip]] = {}
-    for trip in charged if len(charged) >= threshold else ():
-        ways.setdefault(_way(trip), []).append(trip)
     found = [
         suspect
-        for trips in ways.values()
+        for trips in _ways(trace.charged, threshold)
         if len(trips) >= threshold and _may_be_one(trips[0])
         for row in _rows(trips)
         for suspect in _suspects(row, threshold)
     ]
     return sorted(found, key=lambda suspect: (-suspect.saves, suspect.trips[0].started_ns))
+
+
+def _ways(charged: Sequence[RoundTrip], threshold: int) -> Iterable[list[RoundTrip]]:
+    """Those that went the same way together. What is the same is mostly the same object, which spares its hash."""
+    by_object: dict[Hashable, list[RoundTrip]] = {}
+    for trip in charged if len(charged) >= threshold else ():
+        objects = _plainly(trip), id(trip.operations), id(trip.site), id(trip.path)
+        by_object.setdefault(objects, []).append(trip)
+    ways: dict[Hashable, list[RoundTrip]] = {}
+    for trips in by_object.values():
+        ways.setdefault(_way(trips[0]), []).extend(trips)
+    return ways.values()
 
 
 def _may_be_one(trip: RoundTrip) -> bool:

@@ -28,6 +28,7 @@ FORMAT: Final = "redisperf-summary"
 VERSION: Final = 1
 _CHANGE: Final = ("store", "asked", "before", "after")
 _OF_TALLY: Final = attrgetter(*NUMBERS)
+_TALLY_TEXT: Final = "{" + ", ".join([f'"{number}": %s' for number in NUMBERS]) + "}"
 
 
 def schema() -> Json:
@@ -143,8 +144,16 @@ def _phase(trace: Trace, numbers: Tallies) -> str:
 
 
 def _phase_text(trace: Trace, numbers: Tallies) -> str:
-    more = {"children": trace.children, "problems": list(trace.problems), "notes": list(trace.notes)}
-    return json.dumps(_tallies(numbers) | more)
+    """Put together by hand, for there is one for each test: numbers are their own JSON, and seldom is there more."""
+    problems, notes = (json.dumps(list(texts)) if texts else "[]" for texts in (trace.problems, trace.notes))
+    return (
+        f'{{"redis": {_tally_text(numbers.redis)}, "postgres": {_tally_text(numbers.postgres)}, '
+        f'"depth": {numbers.depth}, "children": {trace.children}, "problems": {problems}, "notes": {notes}}}'
+    )
+
+
+def _tally_text(numbers: Tally) -> str:
+    return _TALLY_TEXT % tuple(["null" if number is None else number for number in _OF_TALLY(numbers)])
 
 
 def _tallies(numbers: Tallies) -> Json:
