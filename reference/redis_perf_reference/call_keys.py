@@ -29,6 +29,7 @@ from uuid import UUID
 import msgspec
 
 from redis_perf_reference.cache_input import checked_key
+from redis_perf_reference.call_identity import Identity, Mark, call_identity
 
 LONGEST = 64
 MOST_REMEMBERED = 1024
@@ -36,8 +37,7 @@ _PLAIN = re.compile(r"[^\W\d_][\w .@/+-]*")
 _RESERVED = frozenset({"true", "false", "null", "inf", "nan"})
 _QUOTED = re.compile(r"[%:\x00-\x1f\x7f]")
 _NAMED = (datetime, date, time, timedelta, Decimal, UUID, PurePath)
-_SHORT = frozenset({int, bool, type(None)})  # and not float, as 0.0 equals -0.0
-_NAMES = object()
+_SHORT = frozenset({int, bool, type(None), Mark})  # and not float, as 0.0 equals -0.0
 
 
 class Unkeyable(TypeError):
@@ -59,26 +59,31 @@ class CallKeys:
         self._signature, self.name = inspect.signature(function), function.__qualname__
         self.names = tuple(self._signature.parameters)
         self._ignore, self._key = frozenset(ignore), key
-        self._known: dict[tuple[Any, ...], str] = {}
+        self._known: dict[Identity | None, str] = {}
+        self.known = self._known.get
         if unknown := self._ignore.difference(self.names):
             raise ValueError(f"ignore: {self.name} has no arguments {sorted(unknown)}")
+        self.identity: Callable[..., Identity | None] = (
+            call_identity(self._signature, self._ignore) if key is None else _unknown  # a `key` may look elsewhere
+        )
 
     def of(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
         """Raises TypeError as the call would, and Unkeyable, which names the argument."""
         key = self.remembered(args, kwargs)
         if key is None:
             key = self._made(args, kwargs)
-            if self._key is None and all(map(_memorable, (*args, *kwargs.values()))):  # a `key` may look elsewhere
+            identity = self.identity(*args, **kwargs)
+            if identity is not None and all(map(_memorable, identity[0])):
                 if len(self._known) >= MOST_REMEMBERED:
                     self._known.clear()
-                self._known[_call(args, kwargs)] = key
+                self._known[identity] = key
         return key
 
     def remembered(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
-        """The key, if this call was made before with short text and numbers only."""
+        """The key, if this call was made before, however it was written, with short text and numbers only."""
         try:
-            return self._known.get(_call(args, kwargs) if kwargs else (*args, *map(type, args)))
-        except TypeError:  # something that has no hash
+            return self.known(self.identity(*args, **kwargs))
+        except TypeError:  # something that has no hash, or does not fit
             return None
 
     def arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -110,10 +115,8 @@ class CallKeys:
             ) from None
 
 
-def _call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
-    """Equal for equal calls only: with the types, as 1 equals True."""
-    named = (_NAMES, *kwargs, *kwargs.values(), *map(type, kwargs.values())) if kwargs else ()
-    return (*args, *map(type, args), *named)
+def _unknown(*args: object, **kwargs: object) -> None:
+    """Of no call it is known what it is."""
 
 
 def _memorable(value: object) -> bool:

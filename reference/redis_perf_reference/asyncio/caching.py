@@ -34,6 +34,7 @@ from redis_perf_reference.cache_outcome import Told
 from redis_perf_reference.call_keys import CallKeys
 from redis_perf_reference.call_template import CallTemplate
 from redis_perf_reference.lifetime import WithTtl
+from redis_perf_reference.observer import SILENT
 from redis_perf_reference.outcomes import CacheUnavailable
 from redis_perf_reference.pattern import Pattern, escape
 
@@ -48,6 +49,8 @@ logger = logging.getLogger("redis_perf_reference")
 class CachedFunction(Generic[P, T]):
     """A function whose results are cached. A call raises what the function, CallKeys and get_with_cache raise."""
 
+    __slots__ = ("__dict__", "__weakref__", "_bound")  # a method shares all but `_bound` with its function
+
     def __init__(
         self,
         function: Function[P, T],
@@ -57,26 +60,36 @@ class CachedFunction(Generic[P, T]):
         options: dict[str, Any],
     ) -> None:
         update_wrapper(cast("Any", self), function)
-        self.uncached = function
+        self._bound: tuple[Any, ...] = ()
         self._function, self._cache, self._keys, self._tags, self._options = function, cache, keys, tags, options
         self._get: Callable[..., Any] = cache.get_with_cache
         self._held: Callable[[str, Any], Any] = _nothing_held
+        self._hit: Callable[[], None] | None = None
         if isinstance(cache, TwoTierCache):
-            self._held, self._hit = cache.local.held, cache.observer.hit
-        self._bound: tuple[Any, ...] = ()
+            self._held = cache.local.held
+            self._hit = None if cache.observer is SILENT else cache.observer.hit
+        self._known, self._identity = keys.known, keys.identity
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         whole = self._bound + args
-        key = self._keys.remembered(whole, kwargs)
-        value = _NOTHING if key is None else self._held(key, _NOTHING)  # the short way, which nearly all calls go
+        try:
+            key = self._known(self._identity(*whole, **kwargs))  # `remembered`: the short way, which nearly all go
+        except TypeError:
+            key = None
+        value = _NOTHING if key is None else self._held(key, _NOTHING)
         if value is _NOTHING:
             fetch = partial(self._function, *whole, **kwargs)
             options = {"tags": self._tags_of(whole, kwargs), **self._options} if self._tags else self._options
             value = await self._get(key or self._keys.of(whole, kwargs), fetch, **options)
-        else:
+        elif self._hit is not None:
             self._hit()
         result: T = value
         return result
+
+    @property
+    def uncached(self) -> Function[P, T]:
+        """The function itself, or its method."""
+        return MethodType(self._function, *self._bound) if self._bound else self._function
 
     def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
         """Under which key the result of this call is kept."""
@@ -117,7 +130,8 @@ class CachedFunction(Generic[P, T]):
         if instance is None:
             return cast("CachedFunction[P, T]", self)
         method: CachedFunction[P, T] = object.__new__(CachedFunction)
-        method.__dict__ = self.__dict__ | {"_bound": (instance,), "uncached": MethodType(self._function, instance)}
+        method.__dict__ = self.__dict__
+        method._bound = (instance,)
         return method
 
 

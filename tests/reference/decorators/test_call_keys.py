@@ -10,6 +10,7 @@ from enum import Enum, IntEnum, StrEnum
 from pathlib import PurePosixPath
 from typing import Any
 from uuid import UUID
+from weakref import ref
 
 import msgspec
 import pytest
@@ -181,3 +182,62 @@ def test_a_key_that_looks_beyond_the_arguments_is_asked_each_time() -> None:
     assert keys.of((1,), {}) == "user:first:1"
     tenant.set("second")
     assert (keys.remembered((1,), {}), keys.of((1,), {})) == (None, "user:second:1")
+
+
+def test_calls_written_in_other_ways_are_remembered_as_one() -> None:
+    keys = CallKeys(persona, "persona")
+    ways: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
+        (("lua",), {}), ((), {"persona_id": "lua"}), (("lua", "name"), {}), (("lua",), {"limit": 10, "field": "name"})
+    ]  # fmt: skip
+    assert keys.of(*ways[0]) == key("lua")
+    assert [keys.remembered(*way) for way in ways] == [key("lua")] * 4
+    assert len(keys._known) == 1
+
+
+def test_what_follows_and_what_is_named_are_not_confused_when_remembered() -> None:
+    keys = CallKeys(persona, "persona")
+    calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
+        (("lua", "name", "x", 1), {}), (("lua", "name"), {"x": 1}), (("lua", "name", "x"), {"y": 1}),
+        (("lua", "name"), {"x": "y"}), (("lua", "name", 1), {"x": True}), (("lua", "name", True), {"x": 1}),
+    ]  # fmt: skip
+    assert [keys.of(*call) for call in calls] == [key(*args, **kwargs) for args, kwargs in calls]
+    assert [keys.remembered(*call) for call in calls] == [key(*args, **kwargs) for args, kwargs in calls]
+
+
+def test_a_method_is_remembered_and_its_instance_is_not() -> None:
+    class Store:
+        def get(self, key: str) -> None: ...
+
+    keys, store = CallKeys(Store.get, "get"), Store()
+    assert keys.of((store, "a"), {}) == "get:a"
+    assert keys.remembered((Store(),), {"key": "a"}) == "get:a"
+    gone = ref(store)
+    del store
+    assert gone() is None
+
+
+def test_a_cache_key_that_changes_is_looked_at_each_time() -> None:
+    class Store:
+        cache_key: object = "x"
+
+        def get(self, key: str) -> None: ...
+
+    keys, store, seen = CallKeys(Store.get, "get"), Store(), []
+    for cache_key in ("x", 1, True, "x", [1]):
+        store.cache_key = cache_key
+        seen.append((keys.of((store, "a"), {}), keys.remembered((store, "a"), {})))
+    assert seen == [*[(f"get:{part}:a",) * 2 for part in ("x", "1", "true", "x")], ("get:[1]:a", None)]
+
+
+def test_arguments_may_have_any_name() -> None:
+    def odd(type: int, /, map: int = 1, *getattr: int, ___key: int = 2, named: int = 3, **own: int) -> None: ...
+
+    keys = CallKeys(odd, "odd")
+    for _ in range(2):
+        assert keys.of((1, 2, 3), {"___key": 4, "own": 5}) == 'odd:1:2:(3,):4:3:{"own"=5}'
+    assert len(keys._known) == 1
+
+
+def test_what_is_ignored_need_not_be_short_for_a_call_to_be_remembered() -> None:
+    keys = CallKeys(persona, "p", ignore=["field"])
+    assert keys.of(("lua", object()), {}) == keys.remembered(("lua", [object()]), {}) == "p:lua:(,):10:{}"
