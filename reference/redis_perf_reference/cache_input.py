@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from math import isfinite
+from typing import Any
 
 from redis_perf_reference.codec import Codec
 
@@ -56,6 +57,8 @@ def checked_ttl(ttl: object, name: str = "ttl") -> float:
 
 
 def checked_tags(tags: object, name: str = "tags") -> tuple[str, ...]:
+    if tags == ():
+        return ()
     if isinstance(tags, str) or not hasattr(tags, "__iter__"):
         raise InvalidKey(f"{name} is {type(tags).__name__}, must be several tags, such as a list")
     return tuple(dict.fromkeys(checked_key(tag, f"{name}[{at}]") for at, tag in enumerate(tags)))
@@ -65,13 +68,28 @@ def checked_keys(keys: object) -> list[str]:
     """Each once. Raises InvalidKey, also for a single key, whose letters would be taken for keys."""
     if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):
         raise InvalidKey(f"keys is {type(keys).__name__}, must be several keys, such as a list")
-    return list(map(checked_key, dict.fromkeys(keys)))
+    names = list(dict.fromkeys(keys))
+    return names if _plain(names) else list(map(checked_key, names))
+
+
+def _plain(names: list[str]) -> bool:
+    """Whether they are all such as nearly all are, which one look at them together tells in no time."""
+    try:
+        text = "".join(names)
+    except TypeError:
+        return False
+    return all(names) and len(text) <= MAX_KEY_BYTES and text.isascii() and text.isprintable()
 
 
 def checked_namespace(namespace: object, name: str = "namespace") -> str:
     if not isinstance(namespace, str) or not _NAMESPACE.fullmatch(namespace):
         raise InvalidKey(f"{name} is {namespace!r}, must be letters, digits and _ . : - only")
     return namespace
+
+
+def copied(codec: Codec, values: Mapping[str, object]) -> dict[str, tuple[bytes, Any]]:
+    """All values encoded, and what that decodes to; or Unencodable, or InvalidKey."""
+    return {checked_key(key): codec.copied(value, f"values[{key!r}]") for key, value in values.items()}
 
 
 def encoded(codec: Codec, values: Mapping[str, object]) -> dict[str, bytes]:

@@ -8,6 +8,7 @@ however many records it has. A lost stamp (evicted, expired) makes misses, never
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import quote
 
 from redis_perf_reference.cache_input import checked_namespace
@@ -52,11 +53,18 @@ class CacheKeys:
 
 def groups_of(key: str, tags: Iterable[str]) -> str:
     """The names of all groups of a record, between spaces."""
-    names, end = [EVERYTHING], key.find(":")
+    beginnings = _beginnings(key[: key.rfind(":") + 1])
+    return " ".join([beginnings, *map(_tag, tags)]) if tags else beginnings
+
+
+@lru_cache(1024)
+def _beginnings(start: str) -> str:
+    """Remembered, as many keys begin alike."""
+    names, end = [EVERYTHING], start.find(":")
     while end != -1 and len(names) <= GROUP_LEVELS:
-        names.append(quote(key[: end + 1], safe=":"))
-        end = key.find(":", end + 1)
-    return " ".join([*names, *map(_tag, tags)])
+        names.append(quote(start[: end + 1], safe=":"))
+        end = start.find(":", end + 1)
+    return " ".join(names)
 
 
 def _tag(tag: str) -> str:

@@ -27,14 +27,15 @@ class Looked(NamedTuple):
 
 def found_in(record: bytes, left_ms: int, codec: Codec) -> Found:
     """Raises Undecodable."""
-    head, _, raw = record.partition(b"\n")
-    plain, value = codec.read(raw)
+    ends = record.index(b"\n")
+    plain, value = codec.read(record, ends + 1)
+    head = record[:ends]
     return Found(value, plain, left_ms / 1000, _tags(head) if b"#" in head else ())
 
 
 def value_in(record: bytes, left_ms: int, codec: Codec) -> Any:
     """The value alone. Raises Undecodable."""
-    return codec.decode(record[record.index(b"\n") + 1 :])
+    return codec.read(record, record.index(b"\n") + 1)[1]
 
 
 def _tags(head: bytes) -> tuple[str, ...]:

@@ -82,9 +82,10 @@ class Codec:
         """The value. Raises Undecodable."""
         return self.read(raw)[1]
 
-    def read(self, raw: bytes) -> tuple[bytes, Any]:
-        """The body alone, and the value. Raises Undecodable."""
-        plain = self._plain(raw)
+    def read(self, raw: bytes, start: int = 0) -> tuple[bytes, Any]:
+        """The body alone, and the value, of the bytes from `start` on. Raises Undecodable."""
+        body = start + 1
+        plain = raw[body:] if raw[start:body] == self._plain_header else self._unusual(raw[start:])
         try:
             return plain, self.decode_plain(plain)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
@@ -92,9 +93,16 @@ class Codec:
 
     def encode_plain(self, value: object, name: str = "value") -> bytes:
         """The body alone, without header or compression: what `decode_plain` reads. Raises Unencodable."""
+        return self._encoded(value, name, self._faithful)[0]
+
+    def copied(self, value: object, name: str = "value") -> tuple[bytes, Any]:
+        """What `encode_plain` returns, and what that decodes to. Raises Unencodable."""
+        return self._encoded(value, name, decoded=True)
+
+    def _encoded(self, value: object, name: str, decoded: bool) -> tuple[bytes, Any]:
         try:
             plain = self._encode_plain(value)
-            again = self.decode_plain(plain) if self._faithful else value
+            again = self.decode_plain(plain) if decoded else value
         except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
             raise Unencodable(f"{name}: no {self._format} of {_kind(value)}: {error}") from error
         if self._faithful and not _equal(again, value):
@@ -104,11 +112,10 @@ class Codec:
             )
         if len(plain) >= self._max_bytes:
             raise Unencodable(f"{name}: {len(plain)} bytes of {self._format}, must be below {self._max_bytes}")
-        return plain
+        return plain, again
 
-    def _plain(self, raw: bytes) -> bytes:
-        if raw[:1] == self._plain_header:
-            return raw[1:]
+    def _unusual(self, raw: bytes) -> bytes:
+        """The body of what is compressed. Raises Undecodable for what is not."""
         if not raw:
             raise Undecodable("no bytes at all")
         if raw[0] & 0x0F != _FORMATS[self._format] or raw[0] & 0xF0 not in _COMPRESSIONS.values():

@@ -25,6 +25,7 @@ from redis_perf_reference.lru import Entry, Lru, new_lru
 from redis_perf_reference.pattern import Pattern
 
 ENTRY_BYTES = 360  # the entry, its deadline, its places in the map and in the heap: the most that was measured
+_NONE: Entry = (None,)  # in the place of an entry
 DEADLINE, VALUE, DECODE, BYTES, TAGS = range(5)  # of an entry
 
 
@@ -82,8 +83,8 @@ class LocalCache:
         """Keeps the value for `ttl` seconds. Raises InvalidKey, InvalidTtl, Unencodable."""
         checked_key(key)
         ttl, tags = checked_ttl(ttl), checked_tags(tags)
-        plain = self.codec.encode_plain(value)
-        self.keep(key, plain, self.codec.decode_plain(plain), ttl, tags)
+        plain, copy = self.codec.copied(value)
+        self.keep(key, plain, copy, ttl, tags)
 
     def keep(self, key: str, plain: bytes, value: object, ttl: float, tags: tuple[str, ...]) -> None:
         """`set`, for arguments that are checked and a value that was encoded and decoded."""
@@ -165,13 +166,9 @@ class LocalCache:
             self._used_bytes -= entry[BYTES]
             self._evicted += 1
         if 8 * len(self._deadlines) > 9 * len(self._entries) + 128:  # most are of entries that left otherwise
-            self._deadlines = [item for item in self._deadlines if self._is_current(*item)]
+            held = self._entries.peek  # compared by identity: an equal deadline may be an older entry's
+            self._deadlines = [item for item in self._deadlines if (held(item[1]) or _NONE)[DEADLINE] is item[0]]
             heapq.heapify(self._deadlines)
-
-    def _is_current(self, deadline: float, key: str) -> bool:
-        """The very number: an equal one may be an older entry's."""
-        entry = self._entries.peek(key)
-        return entry is not None and entry[DEADLINE] is deadline
 
     def _free_expired(self) -> None:
         now = self._now()

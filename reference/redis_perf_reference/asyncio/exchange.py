@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 from redis.exceptions import TimeoutError
 
 from redis_perf_reference.connection_options import connection_options
+from redis_perf_reference.packed import packed
 
 
 class Exchange:
@@ -31,7 +32,7 @@ class Exchange:
     async def __call__(self, connection: Any, command: tuple[Any, ...], blocks_seconds: float = 0) -> Any:
         """The reply as bytes, of a command that may block. Raises what redis-py raises, and Python's TimeoutError."""
         async with asyncio.timeout(self._timeout_seconds and self._timeout_seconds + blocks_seconds):
-            await connection.send_command(*command)
+            await connection.send_packed_command(packed(connection, command))
             return await connection.read_response(disable_decoding=True)
 
     @staticmethod

@@ -68,6 +68,7 @@ class RedisCache:
     def forked(self) -> None:
         """A forked child is somebody else: its parent hears it, and no stamp is used by both."""
         self.origin, self._numbers = token_hex(8), count()
+        self.own = f"{self.origin}\n".encode()  # what messages of ours begin with
 
     async def get(self, key: str, default: Any = None) -> Any:
         """The value, or `default`; to tell a stored None from nothing, pass a default of your own."""

@@ -11,6 +11,7 @@ from typing import Any
 from redis import Redis
 
 from redis_perf_reference.connection_options import connection_options
+from redis_perf_reference.packed import packed
 
 
 class Exchange:
@@ -22,7 +23,7 @@ class Exchange:
 
     def __call__(self, connection: Any, command: tuple[Any, ...], blocks_seconds: float = 0) -> Any:
         """The reply as bytes, of a command that may block. Raises what redis-py raises."""
-        connection.send_command(*command)
+        connection.send_packed_command(packed(connection, command))
         if blocks_seconds:
             connection.can_read(timeout=blocks_seconds)  # and then as long as for any reply
         return connection.read_response(disable_decoding=True)
