@@ -9,7 +9,7 @@ from functools import partial
 
 from caches import case
 from caches.case import TTL_SECONDS, Case, Contender
-from cachetools import TTLCache, cached
+from cachetools import TTLCache, cached, cachedmethod
 
 
 @asynccontextmanager
@@ -25,4 +25,19 @@ async def decorated(url: str) -> AsyncIterator[Contender]:
     def hot(key: str) -> str:
         return "x" * 50
 
-    yield Contender("cachetools @cached", {case.CALLED_HIT: Case(partial(hot, "hot"))})
+    class Store:
+        def __init__(self) -> None:
+            self.cache: TTLCache[object, str] = TTLCache(1000, TTL_SECONDS)
+            self.lock = threading.Lock()
+
+        @cachedmethod(lambda self: self.cache, lock=lambda self: self.lock)
+        def hot(self, key: str) -> str:
+            return "x" * 50
+
+    store = Store()
+    cases = {
+        case.CALLED_HIT: Case(partial(hot, "hot")),
+        case.NAMED_HIT: Case(partial(hot, key="hot")),
+        case.METHOD_HIT: Case(lambda: store.hot("hot")),
+    }
+    yield Contender("cachetools @cached", cases)

@@ -14,7 +14,9 @@ SWEPT, STRANGERS = 1000, 4000
 
 L1_HIT = "L1 hit"
 CALLED_HIT = "L1 hit, through a decorator"
-IN_THE_PROCESS = (L1_HIT, CALLED_HIT)
+NAMED_HIT = "... called with keywords"
+METHOD_HIT = "... of a method"
+IN_THE_PROCESS = (L1_HIT, CALLED_HIT, NAMED_HIT, METHOD_HIT)
 """So short that they are measured by the thousand, in nanoseconds."""
 HIT = "L2 hit"
 LOADED_HIT = "L2 hit, through get-or-load"
@@ -30,6 +32,9 @@ SCAN = "delete a pattern: 1,000 of 5,000 keys"
 AT_ONCE = "the same in one step, the server blocked"
 GET_MANY = "get 50 at once"
 SET_MANY = "set 50 at once"
+KNOWN_TEXTS = "embeddings of 50 texts, all known"
+NEW_TEXTS = "embeddings of 50 texts, all new: look, store"
+COMMIT = "a commit: forget 50 files with their directories"
 ROWS = (
     *IN_THE_PROCESS,
     HIT,
@@ -46,6 +51,9 @@ ROWS = (
     AT_ONCE,
     GET_MANY,
     SET_MANY,
+    KNOWN_TEXTS,
+    NEW_TEXTS,
+    COMMIT,
 )
 
 
@@ -75,6 +83,10 @@ def persona(number: int) -> dict[str, Any]:
 VALUE = persona(0)
 VALUES = {f"many:{number}": persona(number) for number in range(MANY)}
 SWEEP = {f"sweep:{number}": number for number in range(SWEPT)}
+EMBEDDING = [0.25] * 384
+TEXTS = [f"text {number}" for number in range(MANY)]
+FILES = [f"src/{number % 5}/{number}.py" for number in range(MANY)]
+CHANGES = [{"path": path, "content": "pass\n"} for path in FILES]
 TAGGED = {f"tagged:{number}": number for number in range(100)}
 
 
@@ -82,6 +94,13 @@ def fresh(prefix: str) -> Callable[[], str]:
     """Keys that were never used."""
     numbers = count()
     return lambda: f"{prefix}:{next(numbers)}"
+
+
+_new_text = fresh("new text")
+
+
+def new_texts() -> list[str]:
+    return [_new_text() for _ in range(MANY)]
 
 
 async def finished(result: Any) -> Any:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from caches import case
-from caches.case import SWEEP, TAGGED, TTL_SECONDS, VALUE, VALUES, Case, Contender, fresh
+from caches.case import FILES, SWEEP, TAGGED, TTL_SECONDS, VALUE, VALUES, Case, Contender, fresh
 from cashews import Cache
 
 
@@ -23,11 +23,18 @@ async def cashews(url: str) -> AsyncIterator[Contender]:
     await cache.set("hit", VALUE, TTL_SECONDS)
     await cache.set_many(VALUES, TTL_SECONDS)
     cache.register_tag("red", "tagged:{number}")
+    cache.register_tag("master", "files:{path}")
 
     @local(ttl=TTL_SECONDS, key="called:{key}")
     async def hot(key: str) -> str:
         return "x" * 50
 
+    class Store:
+        @local(ttl=TTL_SECONDS, key="method:{key}")
+        async def hot(self, key: str) -> str:
+            return "x" * 50
+
+    store = Store()
     await hot("hot")
 
     @cache(ttl=TTL_SECONDS, key="miss:{key}")
@@ -49,10 +56,16 @@ async def cashews(url: str) -> AsyncIterator[Contender]:
         for key, value in TAGGED.items():
             await cache.set(key, value, TTL_SECONDS, tags=["red"])
 
+    async def committed() -> None:
+        for path in FILES:
+            await cache.set(f"files:{path}", "pass", TTL_SECONDS, tags=["master"])
+
     miss, stored = fresh("miss"), fresh("cashews")
     cases = {
         case.L1_HIT: Case(partial(local.get, "hot")),
         case.CALLED_HIT: Case(partial(hot, "hot")),
+        case.NAMED_HIT: Case(partial(hot, key="hot")),
+        case.METHOD_HIT: Case(lambda: store.hot("hot")),
         case.HIT: Case(partial(cache.get, "hit")),
         case.LOADED_HIT: Case(lambda: plain("loaded")),
         case.MISS: Case(lambda: plain(miss())),
@@ -65,6 +78,7 @@ async def cashews(url: str) -> AsyncIterator[Contender]:
         case.SCAN: Case(lambda: cache.delete_match("sweep:*"), lambda: cache.set_many(SWEEP, TTL_SECONDS)),
         case.GET_MANY: Case(lambda: cache.get_many(*VALUES)),
         case.SET_MANY: Case(lambda: cache.set_many(VALUES, TTL_SECONDS)),
+        case.COMMIT: Case(lambda: cache.delete_tags("master"), committed),
     }
     yield Contender("cashews", cases, True, herd)
     for each in (local, cache, telling):

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from caches import case
-from caches.case import SWEEP, TTL_SECONDS, VALUE, VALUES, Case, Contender, fresh, load
+from caches.case import FILES, SWEEP, TTL_SECONDS, VALUE, VALUES, Case, Contender, fresh, load
 
 
 @asynccontextmanager
@@ -33,6 +33,10 @@ async def django(url: str) -> AsyncIterator[Contender]:
         case.SCAN: Case(lambda: cache.delete_pattern("sweep:*", itersize=1000), lambda: cache.set_many(SWEEP)),
         case.GET_MANY: Case(lambda: cache.get_many(names)),
         case.SET_MANY: Case(lambda: cache.set_many(VALUES)),
+        case.COMMIT: Case(
+            lambda: cache.delete_pattern("files:*", itersize=1000),
+            lambda: cache.set_many({f"files:{path}": "pass" for path in FILES}),
+        ),
     }
     yield Contender("django-redis", cases, herd=cache.get_or_set)
     cache.close()

@@ -7,25 +7,30 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from caches import case
-from caches.case import MANY, TTL_SECONDS, Case, Contender, fresh
+from caches.case import EMBEDDING, TEXTS, TTL_SECONDS, Case, Contender, fresh, new_texts
 from redisvl.extensions.cache.embeddings import EmbeddingsCache
-
-EMBEDDING = [0.25] * 384
 
 
 @asynccontextmanager
 async def redisvl(url: str) -> AsyncIterator[Contender]:
     cache = EmbeddingsCache(redis_url=url, ttl=TTL_SECONDS)
-    texts = [f"text {number}" for number in range(MANY)]
-    items = [{"content": text, "model_name": "m", "embedding": EMBEDDING} for text in texts]
-    cache.mset(items)
     stored = fresh("text")
+
+    def store(texts: list[str]) -> None:
+        cache.mset([{"content": text, "model_name": "m", "embedding": EMBEDDING} for text in texts])
+
+    def new() -> None:
+        texts = new_texts()
+        assert not any(cache.mget(texts, "m"))
+        store(texts)
+
+    store(TEXTS)
     cases = {
-        case.HIT: Case(partial(cache.get, texts[0], "m")),
+        case.HIT: Case(partial(cache.get, TEXTS[0], "m")),
         case.SET: Case(lambda: cache.set(stored(), "m", EMBEDDING)),
         case.DELETE: Case(lambda: cache.drop("one", "m"), lambda: cache.set("one", "m", EMBEDDING)),
-        case.GET_MANY: Case(lambda: cache.mget(texts, "m")),
-        case.SET_MANY: Case(lambda: cache.mset(items)),
+        case.KNOWN_TEXTS: Case(lambda: cache.mget(TEXTS, "m")),
+        case.NEW_TEXTS: Case(new),
     }
     yield Contender("redisvl", cases)
     cache.disconnect()
