@@ -28,8 +28,8 @@ and `TwoTierCache` for L1 and where other processes are told.
 - aiocache's `clear` asks for all KEYS, and nobody else is served meanwhile. It is compared with ours at one step for
   the whole server, which is no better to others.
 - *Embeddings* are ours by `EmbeddingCache`, whose encoder takes no time; redisvl's are a look and a store by hand.
-  A *commit* of 50 files in five directories is ours by `BitbucketCache`, checks and the API's (empty) call included; cashews
-  forgets a tag, django-redis a prefix. Who makes keys by hand and remembers the directories may do it with one
+  A *commit* of 50 files in five directories is ours by `BitbucketCache`, checks and the API's (empty) call included;
+  cashews forgets a tag, django-redis a prefix. Who makes keys by hand and remembers the directories may do it with one
   `delete_many` of either.
 - redis-py's client-side caching takes no Valkey by itself; `benchmarks/caches/redis_py.py` says how it is talked into
   it.
