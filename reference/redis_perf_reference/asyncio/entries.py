@@ -11,7 +11,7 @@ import logging
 import math
 import random
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import chain
 from time import monotonic
@@ -52,7 +52,8 @@ class Entries:
 
     async def look(self, name: str) -> EntryState | None:
         """None if Redis did not answer."""
-        found = (await self._looked((name,), (b"", 0, "0", 0)))[0]
+        reply = await self._looked((name,), b"", 0, "0", 0)
+        found = reply and self._state(*reply)
         if isinstance(found, Undecodable):
             await self._unreadable(name, found, remove=not isinstance(found, UnknownFormat))
             return EntryState(b"", 0, MISSING)
@@ -61,8 +62,8 @@ class Entries:
     async def lease(self, name: str, token: bytes, lifetime: Lifetime) -> EntryState | None:
         """Looks, and has the token hold what is to be loaded, unless somebody does already; None as `look`."""
         for _ in range(2):
-            wanted = (token, self._lease_ms, self._earliness(), lifetime.revalidate_ms)
-            found = (await self._looked((name,), wanted))[0]
+            reply = await self._looked((name,), token, self._lease_ms, self._earliness(), lifetime.revalidate_ms)
+            found = reply and self._state(*reply)
             if not isinstance(found, Undecodable):
                 return found
             await self._unreadable(name, found, remove=True)
@@ -75,7 +76,8 @@ class Entries:
         arguments = list[bytes | int | str]()
         for token, lifetime in zip(tokens, lifetimes, strict=True):
             arguments += [token, self._lease_ms, self._earliness(), lifetime.revalidate_ms]
-        return await self._looked(names, arguments)
+        reply = await self._looked(tuple(names), *arguments)
+        return [reply and self._state(*reply[3 * at : 3 * at + 3]) for at in range(len(names))]
 
     async def loaded_elsewhere(self, name: str, holder: bytes, seconds: float) -> Any:
         """What the holder tells that it has loaded; GONE if it tells that it will not, MISSING if it tells nothing.
@@ -133,18 +135,15 @@ class Entries:
         except Undecodable:
             return GONE
 
-    async def _looked(
-        self, names: Sequence[str], arguments: Iterable[bytes | int | str]
-    ) -> list[EntryState | Undecodable | None]:
+    async def _looked(self, names: tuple[str, ...], *arguments: bytes | int | str) -> Any:
         started = monotonic()
         try:
-            reply = await self._redis.run("lease", tuple(names), *arguments)
+            return await self._redis.run("lease", names, *arguments)
         except CacheUnavailable:
             self._observer.error("unavailable")
-            return [None] * len(names)
+            return None
         finally:
             self._observer.seconds("read", monotonic() - started)
-        return [self._state(*reply[at : at + 3]) for at in range(0, len(reply), 3)]
 
     def _state(self, holder: bytes, left_ms: int, raw: bytes | None) -> EntryState | Undecodable:
         try:

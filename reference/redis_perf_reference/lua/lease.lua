@@ -11,7 +11,8 @@ local function look(key, token, lease_ms, earliness, usable_ms)
   local entry = redis.call('GET', key)
   local left, value = 0, false
 
-  if entry and #entry >= 66 and string.find(entry, '^c[12]') then
+  local version = entry and #entry >= 66 and string.sub(entry, 1, 2)
+  if version == 'c1' or version == 'c2' then
     left = tonumber(string.sub(entry, 32, 44)) - now
     if #entry > 66 and left + tonumber(string.sub(entry, 45, 57)) > 0 then
       value = string.sub(entry, 68)
@@ -22,7 +23,7 @@ local function look(key, token, lease_ms, earliness, usable_ms)
     local holder, holds_ms = string.sub(entry, 3, 18), tonumber(string.sub(entry, 19, 31)) - now
     if holds_ms > 0 and (value or holder ~= NOBODY) then
       local waits = lease_ms > 0 and holder ~= NOBODY and not (value and left + usable_ms > 0)
-      if waits and string.sub(entry, 2, 2) == '1' then
+      if waits and version == 'c1' then
         redis.call('SETRANGE', key, 1, '2')
       end
       return holder, value and left or holds_ms, value

@@ -12,7 +12,7 @@ import logging
 import math
 import random
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import chain
 from time import monotonic
@@ -53,7 +53,8 @@ class Entries:
 
     def look(self, name: str) -> EntryState | None:
         """None if Redis did not answer."""
-        found = (self._looked((name,), (b"", 0, "0", 0)))[0]
+        reply = self._looked((name,), b"", 0, "0", 0)
+        found = reply and self._state(*reply)
         if isinstance(found, Undecodable):
             self._unreadable(name, found, remove=not isinstance(found, UnknownFormat))
             return EntryState(b"", 0, MISSING)
@@ -62,8 +63,8 @@ class Entries:
     def lease(self, name: str, token: bytes, lifetime: Lifetime) -> EntryState | None:
         """Looks, and has the token hold what is to be loaded, unless somebody does already; None as `look`."""
         for _ in range(2):
-            wanted = (token, self._lease_ms, self._earliness(), lifetime.revalidate_ms)
-            found = (self._looked((name,), wanted))[0]
+            reply = self._looked((name,), token, self._lease_ms, self._earliness(), lifetime.revalidate_ms)
+            found = reply and self._state(*reply)
             if not isinstance(found, Undecodable):
                 return found
             self._unreadable(name, found, remove=True)
@@ -76,7 +77,8 @@ class Entries:
         arguments = list[bytes | int | str]()
         for token, lifetime in zip(tokens, lifetimes, strict=True):
             arguments += [token, self._lease_ms, self._earliness(), lifetime.revalidate_ms]
-        return self._looked(names, arguments)
+        reply = self._looked(tuple(names), *arguments)
+        return [reply and self._state(*reply[3 * at : 3 * at + 3]) for at in range(len(names))]
 
     def loaded_elsewhere(self, name: str, holder: bytes, seconds: float) -> Any:
         """What the holder tells that it has loaded; GONE if it tells that it will not, MISSING if it tells nothing.
@@ -134,18 +136,15 @@ class Entries:
         except Undecodable:
             return GONE
 
-    def _looked(
-        self, names: Sequence[str], arguments: Iterable[bytes | int | str]
-    ) -> list[EntryState | Undecodable | None]:
+    def _looked(self, names: tuple[str, ...], *arguments: bytes | int | str) -> Any:
         started = monotonic()
         try:
-            reply = self._redis.run("lease", tuple(names), *arguments)
+            return self._redis.run("lease", names, *arguments)
         except CacheUnavailable:
             self._observer.error("unavailable")
-            return [None] * len(names)
+            return None
         finally:
             self._observer.seconds("read", monotonic() - started)
-        return [self._state(*reply[at : at + 3]) for at in range(0, len(reply), 3)]
 
     def _state(self, holder: bytes, left_ms: int, raw: bytes | None) -> EntryState | Undecodable:
         try:

@@ -265,3 +265,23 @@ def test_no_more_connections_are_blocked_than_was_said(
     calls: list[Any] = [partial(cache.get_with_cache, key, loader) for key in keys]
     assert caches.together([*calls, caches.loader(look)])[:3] == keys
     assert most == [1]
+
+
+def test_a_batch_looks_once_for_all_that_others_have_loaded_while_it_loaded_its_own(
+    caches: Any, elsewhere: Any
+) -> None:
+    """What they told may be gone by then."""
+    go_on = Event()
+    others = [elsewhere(key, key=key, then=lambda: go_on.wait(20)) for key in ("a", "b")]
+
+    def load(key: str) -> str:
+        go_on.set()
+        for other in others:
+            other.join()
+        caches.redis.delete(*caches.redis.keys("load:*"))
+        return key
+
+    batch = caches.batch_cache()
+    caches.redis.config_resetstat()
+    assert batch.get_many_with_cache(["a", "own", "b"], load) == {"a": "a", "own": "own", "b": "b"}
+    assert commands(caches, "evalsha", "xread") == [5, 0]  # two looks and three fills, of which two are the others'
