@@ -57,7 +57,7 @@ def checked_ttl(ttl: object, name: str = "ttl") -> float:
 
 
 def checked_tags(tags: object, name: str = "tags") -> tuple[str, ...]:
-    if tags == ():
+    if type(tags) is tuple and not tags:
         return ()
     if isinstance(tags, str) or not hasattr(tags, "__iter__"):
         raise InvalidKey(f"{name} is {type(tags).__name__}, must be several tags, such as a list")

@@ -15,6 +15,7 @@ from redis_perf_reference.cache_input import checked_namespace
 from redis_perf_reference.pattern import Pattern, PatternRefused, escape
 
 GROUP_LEVELS = 8  # beginnings of a key that can be invalidated by stamp
+REMEMBERED_CHARACTERS = 256
 EVERYTHING = "*"  # the group of the whole cache; quoted names never look like it
 
 
@@ -53,7 +54,8 @@ class CacheKeys:
 
 def groups_of(key: str, tags: Iterable[str]) -> str:
     """The names of all groups of a record, between spaces."""
-    beginnings = _beginnings(key[: key.rfind(":") + 1])
+    start = key[: key.rfind(":") + 1]
+    beginnings = _beginnings(start) if len(start) <= REMEMBERED_CHARACTERS else _beginnings.__wrapped__(start)
     return " ".join([beginnings, *map(_tag, tags)]) if tags else beginnings
 
 

@@ -37,9 +37,12 @@ def call_identity(signature: Signature, ignore: Collection[str]) -> Callable[...
     known |= {f"{own}named": _NAMED_FROM_HERE, f"{own}none": _NO_KEY}
     known |= {f"{own}of_{each.name}": each.default for each in parameters}
     kept = [each for each in parameters if each.name not in ignore]
-    values = "".join(f"{_value(each, own)}, " for each in kept)
-    types = "".join(f"{_type(each, own)}, " for each in kept)
-    identity: Callable[..., Identity] = eval(f"lambda {_taking(parameters, own)}: (({values}), ({types}))", known)
+    values, types = [_value(each, own) for each in kept], [_type(each, own) for each in kept]
+    if kept and kept[0].name == "self":
+        values[0], types[0] = f"({own}key := {own}getattr(self, 'cache_key', {own}none))", f"{own}type({own}key)"
+    identity: Callable[..., Identity] = eval(
+        f"lambda {_taking(parameters, own)}: ({_tuple(values)}, {_tuple(types)})", known
+    )
     return identity
 
 
@@ -57,10 +60,12 @@ def _taking(parameters: list[Parameter], own: str) -> str:
     )[1:-1]
 
 
+def _tuple(parts: list[str]) -> str:
+    return f"({', '.join(parts)},)" if parts else "()"
+
+
 def _value(parameter: Parameter, own: str) -> str:
     name = parameter.name
-    if name == "self":
-        return f"({own}key := {own}getattr(self, 'cache_key', {own}none))"
     if parameter.kind is Parameter.VAR_KEYWORD:
         return f"{own}named, *{name}, *{name}.values()"
     return f"*{name}" if parameter.kind is Parameter.VAR_POSITIONAL else name
@@ -68,8 +73,6 @@ def _value(parameter: Parameter, own: str) -> str:
 
 def _type(parameter: Parameter, own: str) -> str:
     name = parameter.name
-    if name == "self":
-        return f"{own}type({own}key)"
     if parameter.kind is Parameter.VAR_KEYWORD:
         return f"*{own}map({own}type, {name}.values())"
     return f"*{own}map({own}type, {name})" if parameter.kind is Parameter.VAR_POSITIONAL else f"{own}type({name})"
