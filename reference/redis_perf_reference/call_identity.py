@@ -40,9 +40,8 @@ def call_identity(signature: Signature, ignore: Collection[str]) -> Callable[...
     values, types = [_value(each, own) for each in kept], [_type(each, own) for each in kept]
     if kept and kept[0].name == "self":
         values[0], types[0] = f"({own}key := {own}getattr(self, 'cache_key', {own}none))", f"{own}type({own}key)"
-    identity: Callable[..., Identity] = eval(
-        f"lambda {_taking(parameters, own)}: ({_tuple(values)}, {_tuple(types)})", known
-    )
+    code = f"lambda {_taking(parameters, own)}: ({_tuple(values)}, {_tuple(types)})"
+    identity: Callable[..., Identity] = eval(code, known)
     return identity
 
 

@@ -216,6 +216,13 @@ def test_a_method_is_remembered_and_its_instance_is_not() -> None:
     assert gone() is None
 
 
+def test_a_self_that_is_not_the_first_is_an_argument_like_any() -> None:
+    def follow(leader: str, self: str) -> None: ...
+
+    keys = CallKeys(follow, "follow")
+    assert [keys.of(("a", "b"), {}), keys.of(("a", "c"), {})] == ["follow:a:b", "follow:a:c"]
+
+
 def test_a_cache_key_that_changes_is_looked_at_each_time() -> None:
     class Store:
         cache_key: object = "x"
