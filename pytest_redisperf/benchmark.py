@@ -93,7 +93,7 @@ class Benchmark:
             raise BudgetExceeded("\n".join([f"round trips: at most {limit}, spent {seen}", *lines]))
 
     def max_statements(self, most: Amount) -> None:
-        """A call executes no more Postgres statements."""
+        """A call executes no more Postgres statements. Raises BudgetExceeded or NothingMeasured."""
         __tracebackhide__ = True
         check(self.trace, Budget(postgres=Spend(statements=most)), networks_ns=self._networks_ns)
 

@@ -48,18 +48,26 @@ PHASE_RECORDING = pytest.StashKey[Recording]()
 """Of the phase that runs, if it is recorded."""
 
 
+def inner_first(windows: Iterable[Window]) -> list[Window]:
+    """A fixture that another asked for was at work for a shorter time than that one."""
+    return sorted(windows, key=lambda window: window.until_ns - window.since_ns)
+
+
+def at_work(windows: Iterable[Window], at_ns: int) -> Window | None:
+    """The first of these fixtures that was at work then."""
+    return next((window for window in windows if window.since_ns <= at_ns < window.until_ns), None)
+
+
 def fixtures_of(trace: Trace, windows: Iterable[Window]) -> list[FixtureSpending]:
     """The fixtures that spent something, in the order they ended."""
     trips = trace.round_trips
     began_ns, ended_ns = (trips[0].started_ns, trips[-1].started_ns) if trips else (0, -1)
-    at_work = [window for window in windows if window.since_ns <= ended_ns and began_ns < window.until_ns]
-    inner_first = sorted(at_work, key=lambda window: window.until_ns - window.since_ns)
+    inner = inner_first(window for window in windows if window.since_ns <= ended_ns and began_ns < window.until_ns)
     sums: dict[Window, dict[Store, int]] = {}
-    for trip in trace.every.charged if inner_first else ():
-        for window in inner_first:
-            if trip.answer == "complete" and window.since_ns <= trip.started_ns < window.until_ns:
-                sums.setdefault(window, dict.fromkeys(STORES, 0))[trip.store] += 1
-                break
+    for trip in trace.every.charged if inner else ():
+        window = at_work(inner, trip.started_ns) if trip.answer == "complete" else None
+        if window is not None:
+            sums.setdefault(window, dict.fromkeys(STORES, 0))[trip.store] += 1
     ended = sorted(sums, key=lambda window: window.until_ns)
     return [
         FixtureSpending(name=each.name, scope=each.scope, when=each.when, **sums[each])  # type: ignore[typeddict-item]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
+from pytest_redisperf.fixture_accounts import Window, at_work, inner_first
 from pytest_redisperf.handing import Sent
 from pytest_redisperf.spending import Verdict
-from redis_perf import Problem, Trace
+from redis_perf import Opened, Problem, RoundTrip, Trace
 from redis_perf.report.secrets import redacted
 from redis_perf.suite import WHENS, FixtureSpent, Meant, Outcome, Tested, When
 
@@ -73,17 +75,14 @@ def _redacted(trace: Trace) -> Trace:
 
 def _fixtures(sent: Sent) -> Iterator[FixtureSpent]:
     """Each round trip and connection goes to the fixture that was at work, the innermost if several were."""
-    inner_first = sorted(sent.windows, key=lambda window: window.until_ns - window.since_ns)
-    if not inner_first or not (sent.trace.round_trips or sent.trace.opened):
-        return
-    trips, opened = ({window: [] for window in inner_first} for _ in range(2))  # type: ignore[var-annotated]
-    for into, seen in ((trips, sent.trace.round_trips), (opened, sent.trace.opened)):
-        for each in seen:
-            at_ns = each.at_ns if into is opened else each.started_ns  # type: ignore[union-attr]
-            window = next((one for one in inner_first if one.since_ns <= at_ns < one.until_ns), None)
-            if window is not None:
-                into[window].append(each)
-    for window in sorted(inner_first, key=lambda window: window.until_ns):
+    inner = inner_first(sent.windows)
+    trips: dict[Window | None, list[RoundTrip]] = defaultdict(list)
+    opened: dict[Window | None, list[Opened]] = defaultdict(list)
+    for trip in sent.trace.round_trips if inner else ():
+        trips[at_work(inner, trip.started_ns)].append(trip)
+    for each in sent.trace.opened if inner else ():
+        opened[at_work(inner, each.at_ns)].append(each)
+    for window in sorted(inner, key=lambda window: window.until_ns):
         if trips[window] or opened[window]:
             trace = Trace(tuple(trips[window]), tuple(opened[window]), purposes=sent.trace.purposes)
             yield FixtureSpent(name=window.name, scope=window.scope, when=window.when, trace=trace)  # type: ignore[arg-type]
