@@ -110,8 +110,8 @@ def an_error_in_a_pipeline(connection: Any) -> None:
 def _pipeline_with_an_error(connection: Any) -> None:
     with connection.pipeline():
         connection.execute("insert into t (i) values (1)")
-        connection.execute("select * from nowhere")
         connection.execute("insert into t (i) values (2)")
+        connection.execute("select * from nowhere")  # the last: an error comes at once, and psycopg sends no more then
 
 
 def nested_transactions(connection: Any) -> None:
