@@ -15,7 +15,7 @@ end
 
 -- Tells those who wait, given how the entry begins, what was loaded ('' if nothing was): by a stream of one message that
 -- is there for a second, as some may be about to read it. It lies in the entry's Cluster slot, and nobody else's has its
--- name. What begins a load is the only writer of 'c1', so nobody is told of one load twice.
+-- name. Who tells has put another beginning there, or none, so nobody tells twice.
 local function tell(key, head, value)
   if string.sub(head, 1, 2) == 'c2' then
     local tagged = string.find(key, '{', 1, true) and key or '{' .. key .. '}'
