@@ -45,7 +45,7 @@ def repeated_reads(trips: Iterable[RoundTrip]) -> list[tuple[RoundTrip, ...]]:
     found: list[tuple[RoundTrip, ...]] = []
     for trip in ordered:
         asked = servers[trip.store, trip.server, trip.name]  # since the last write
-        question, reads = question_of[trip.store, id(trip.operations)] or question_of.learn(trip)
+        question, reads = question_of.get((trip.store, id(trip.operations))) or question_of.learn(trip)
         if reads and trip.arguments is not None and not trip.waited:
             asked.setdefault((question, trip.arguments, trip.lane), []).append(trip)
         elif _writes(trip):
@@ -56,7 +56,7 @@ def repeated_reads(trips: Iterable[RoundTrip]) -> list[tuple[RoundTrip, ...]]:
     return sorted(found, key=lambda group: -len(group))
 
 
-class _Questions(dict[tuple[Store, int], "tuple[int, bool] | None"]):
+class _Questions(dict[tuple[Store, int], tuple[int, bool]]):
     """Numbers of operations, for numbers are quickly told apart, and whether they only read.
 
     By their id: the same ones are mostly the same object, and the round trips keep it alive.
@@ -64,9 +64,6 @@ class _Questions(dict[tuple[Store, int], "tuple[int, bool] | None"]):
 
     def __init__(self) -> None:
         self._numbers: dict[tuple[Operation, ...], int] = {}
-
-    def __missing__(self, key: tuple[Store, int]) -> None:
-        return None
 
     def learn(self, trip: RoundTrip) -> tuple[int, bool]:
         number = self._numbers.setdefault(trip.operations, len(self._numbers))
