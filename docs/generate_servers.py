@@ -42,8 +42,8 @@ What the plugin costs a run that does not use it is in [overhead](overhead.md).
 
 Aimed at were a first body within 1.1 of the floor, and, over an empty test, 20 ms for `database`, 3 for `reset`, 1 for
 `rollback`, 1 for Redis and 20 for `fresh`. Where a figure is over that: to the first body, our own imports and the
-first connection count, and with `reset` and `rollback` the schema's template is made before it; a clean state in about
-1 ms is two to four round trips, each of which waits for the scheduler twice.
+first connection count, and the servers' start where it wants a processor that the imports have; a clean state in about
+1 ms is two or three round trips, each of which waits for the scheduler twice.
 """
 
 

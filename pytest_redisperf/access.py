@@ -15,13 +15,6 @@ if TYPE_CHECKING:
     from redis_perf.trace import Store
 
 
-def clean(server: RedisServer) -> RedisServer:
-    """Empty, if it is ours."""
-    if server.owned:
-        server.reset()
-    return server
-
-
 def url_of(server: RedisServer) -> str:
     """Its URL; the test fails with the sentence that says why there is none."""
     from redis_perf import ServerUnavailable

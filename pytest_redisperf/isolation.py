@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import pytest
 
-from pytest_redisperf.ahead import Ahead
 from pytest_redisperf.options import ISOLATIONS, Settings
 from redis_perf import ServerUnavailable
 
 if TYPE_CHECKING:
+    from pytest_redisperf.ahead import Ahead
     from pytest_redisperf.servers import Servers
     from redis_perf.servers import PostgresServer, RedisServer
     from redis_perf.servers.isolation.lending import Lending
@@ -192,6 +192,8 @@ class FreshRedis:
                 "not; use --redisperf-redis=embedded, system or docker",
                 pytrace=False,
             )
+        from pytest_redisperf.ahead import Ahead
+
         while len(self._spares) < self._wanted:
             self._spares.append(Ahead(servers.start))
         yield server

@@ -68,9 +68,9 @@ def _redisperf_direct_postgres_dsn(_redisperf_database: Lent) -> str:
 
 
 @pytest.fixture
-def redisperf_postgres_dsn(request: pytest.FixtureRequest, _redisperf_direct_postgres_dsn: str) -> str:
+def redisperf_postgres_dsn(request: pytest.FixtureRequest, _redisperf_database: Lent) -> str:
     """DSN (`postgresql://...`) of a Postgres database that is clean when the test begins: see `redisperf_isolation`."""
-    return seen(request.config, "postgres", _redisperf_direct_postgres_dsn)
+    return seen(request.config, "postgres", _redisperf_database.dsn)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_redisperf.access import clean, client_library, seen, url_of
+from pytest_redisperf.access import client_library, seen, url_of
 from pytest_redisperf.options import Settings
 
 if TYPE_CHECKING:
@@ -30,9 +30,8 @@ def _redisperf_redis_server(
         with fresh_redis_of(request.config).server(_redisperf_redis_servers) as server:
             yield server
         return
-    server = _redisperf_redis_servers[0]
-    # A new fake one is clean without a command that would be counted.
-    yield _redisperf_redis_servers.start() if server.fake else clean(server)
+    server = _redisperf_redis_servers.clean(0)
+    yield _redisperf_redis_servers.start() if server.fake else server
 
 
 @pytest.fixture
@@ -41,9 +40,9 @@ def _redisperf_direct_redis_url(_redisperf_redis_server: RedisServer) -> str:
 
 
 @pytest.fixture
-def redisperf_redis_url(request: pytest.FixtureRequest, _redisperf_direct_redis_url: str) -> str:
+def redisperf_redis_url(request: pytest.FixtureRequest, _redisperf_redis_server: RedisServer) -> str:
     """URL of a Redis that is empty when the test begins. There is none with `--redisperf-redis=fake`."""
-    return seen(request.config, "redis", _redisperf_direct_redis_url)
+    return seen(request.config, "redis", url_of(_redisperf_redis_server))
 
 
 @pytest.fixture
@@ -57,7 +56,7 @@ def redisperf_redis_factory(
     from pytest_redisperf.topologies import RedisFactory
 
     def plain(index: int) -> RedisServer:
-        server = clean(_redisperf_redis_servers[index])
+        server = _redisperf_redis_servers.clean(index)
         url_of(server)
         return server
 

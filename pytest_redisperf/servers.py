@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import partial
-from subprocess import TimeoutExpired
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import pytest
@@ -22,7 +21,6 @@ from redis_perf.servers import starter
 
 if TYPE_CHECKING:
     import socket
-    from subprocess import Popen
 
     from pytest_redisperf.ahead import Ahead, Stoppable
     from redis_perf.servers import PostgresServer, RedisServer
@@ -33,7 +31,7 @@ Server = TypeVar("Server", bound="Stoppable")
 
 
 SEEN_OFF_DEADLINE_S = 30.0
-"""Far more than it takes to end a server that is just being started."""
+"""Far more than it takes to end servers that are just being started."""
 
 
 class Servers(Generic[Server]):
@@ -71,6 +69,14 @@ class Servers(Generic[Server]):
         while len(self._running) <= index:
             self._running.append(self._first() if not self._running else self.start())
         return self._running[index]
+
+    def clean(self, index: int) -> Server:
+        """This Redis, empty if it is ours. One that has just been started is, and a fake one would count what we do."""
+        new = index >= len(self._running)
+        server: Any = self[index]
+        if server.owned and not server.fake:
+            server.look() if new else server.reset()
+        return server  # type: ignore[no-any-return]
 
     def stop(self) -> None:
         ahead, self._ahead = self._ahead, None
@@ -141,10 +147,15 @@ def start_ahead(config: pytest.Config, stores: set[Store]) -> None:
         servers, choice = running.of(store), settings.redis if store == "redis" else settings.postgres
         if not servers.untouched or choice == "fake" or "://" in choice:
             continue
-        if choice.startswith("docker"):  # its client cannot be handed over
+        if choice == "auto":
+            from redis_perf.servers.plan import at_hand
+
+            choice = at_hand(store)
+        if choice.startswith(starter.KINDS):
+            root = str(config.rootpath)
+            orders.append(starter.Order(store, choice, settings.isolation, settings.schema or "", root))
+        elif "://" not in choice:  # an engine's client cannot be handed over, and `auto` may have to ask one
             servers.start_here(_looked_at if store == "redis" else _with_database(config))
-        else:
-            orders.append(starter.Order(store, choice, settings.strict))
     if orders:
         try:
             _start_elsewhere(config, running, orders)
@@ -154,22 +165,10 @@ def start_ahead(config: pytest.Config, stores: set[Store]) -> None:
 
 
 def _start_elsewhere(config: pytest.Config, running: RunServers, orders: list[starter.Order]) -> None:
-    process, channels = starter.start(orders)
-    config.add_cleanup(partial(_see_off, process, channels))
-    for order, channel in zip(orders, channels, strict=True):
+    begun = starter.start(orders)
+    config.add_cleanup(partial(begun.see_off, SEEN_OFF_DEADLINE_S))
+    for order, channel in zip(orders, begun.channels, strict=True):
         running.of(order.store).expect(channel, partial(_lend, config))
-
-
-def _see_off(process: Popen[bytes], channels: list[socket.socket]) -> None:
-    """It ends what nobody has taken, and the copies for later runs; we wait for that, so that nothing is left behind.
-    If it hangs the guards of its servers do what it should have done."""
-    for channel in channels:
-        channel.close()
-    try:
-        process.wait(SEEN_OFF_DEADLINE_S)
-    except TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 def _lend(config: pytest.Config, lending: Lending) -> None:
@@ -178,9 +177,9 @@ def _lend(config: pytest.Config, lending: Lending) -> None:
     isolation_of(config).lend(lending)
 
 
-def _looked_at(server: RedisServer) -> None:
-    """The first reset asks what a new server is like."""
-    server.reset()
+def _looked_at(server: Any) -> None:
+    if server.owned and not server.fake:
+        server.look()
 
 
 def _with_database(config: pytest.Config) -> Callable[[PostgresServer], None]:

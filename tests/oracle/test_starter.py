@@ -13,20 +13,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import psycopg
 import pytest
 
 from redis_perf import ServerUnavailable
 from redis_perf.servers import handing_over, starter
-from redis_perf.servers.starter import TAKEN, Order
+from redis_perf.servers.isolation.schema import Schema
+from redis_perf.servers.starter import TAKEN, Order, Started
 from redis_perf.servers.watched import run_directory
 
+Begin: TypeAlias = "Callable[..., Started]"
+
 DEADLINE_S = 30.0
-REDIS = Order("redis", "embedded", strict=False)
-POSTGRES = Order("postgres", "embedded", strict=False)
+REDIS = Order("redis", "embedded")
+POSTGRES = Order("postgres", "embedded")
 
 
 @pytest.fixture
@@ -38,6 +42,19 @@ def runs(monkeypatch: pytest.MonkeyPatch, valkey_server: object, postgres_server
     yield directory
     assert until(lambda: not any(directory.iterdir())), list(directory.iterdir())
     shutil.rmtree(directory)
+
+
+@pytest.fixture
+def begin() -> Iterator[Begin]:
+    """A starter with these orders, seen off in the end."""
+    with ExitStack() as seen_off:
+
+        def start(*orders: Order) -> Started:
+            begun = starter.start(orders)
+            seen_off.callback(begun.see_off, DEADLINE_S)
+            return begun
+
+        yield start
 
 
 def until(happened: Callable[[], bool]) -> bool:
@@ -55,12 +72,13 @@ def taken(channel: socket.socket) -> Any:
 
 
 @pytest.mark.usefixtures("runs")
-def test_both_are_started_at_once_and_are_ours_as_if_we_had_started_them() -> None:
-    process, (for_redis, for_postgres) = starter.start([REDIS, POSTGRES])
+def test_both_are_started_at_once_and_are_ours_as_if_we_had_started_them(begin: Begin) -> None:
+    begun = begin(REDIS, POSTGRES)
+    for_redis, for_postgres = begun.channels
     with for_redis, for_postgres:
         redis, (postgres, lending) = taken(for_redis).server, taken(for_postgres)
     lending.close()
-    assert process.wait(DEADLINE_S) == 0
+    assert begun.ended(DEADLINE_S)
     for server in (redis, postgres):
         assert server.alive
         server.kill()
@@ -78,11 +96,12 @@ def test_both_are_started_at_once_and_are_ours_as_if_we_had_started_them() -> No
 
 
 @pytest.mark.usefixtures("runs")
-def test_with_a_postgres_come_its_first_database_and_the_connections_that_make_more() -> None:
-    process, (channel,) = starter.start([POSTGRES])
+def test_with_a_postgres_come_its_first_database_and_the_connections_that_make_more(begin: Begin) -> None:
+    begun = begin(POSTGRES)
+    (channel,) = begun.channels
     with channel:
         ready = taken(channel)
-    assert process.wait(DEADLINE_S) == 0
+    assert begun.ended(DEADLINE_S)
     first, second = ready.lending.new(None), ready.lending.new(None)
     assert first != second
     with psycopg.connect(ready.lending.dsn(first)) as connection:
@@ -91,31 +110,33 @@ def test_with_a_postgres_come_its_first_database_and_the_connections_that_make_m
     ready.server.stop()
 
 
-def test_a_server_that_nobody_took_ends(runs: Path) -> None:
-    process, channels = starter.start([REDIS, POSTGRES])
+def test_a_server_that_nobody_took_ends(begin: Begin, runs: Path) -> None:
+    begun = begin(REDIS, POSTGRES)
     assert until(lambda: len(list(runs.glob("*/log"))) == 2)
-    for channel in channels:
+    for channel in begun.channels:
         channel.close()
-    assert process.wait(DEADLINE_S) == 0
+    assert begun.ended(DEADLINE_S)
     assert list(runs.iterdir()) == []
 
 
-def test_a_starter_that_is_killed_takes_with_it_what_it_has_not_handed_over(runs: Path) -> None:
-    process, (channel,) = starter.start([REDIS])
+def test_a_starter_that_is_killed_takes_with_it_what_it_has_not_handed_over(begin: Begin, runs: Path) -> None:
+    begun = begin(REDIS)
+    (channel,) = begun.channels
     with channel:
         assert until(lambda: any(runs.glob("*/log")))
-        process.kill()
-        process.wait()
+        begun.kill()
+        assert begun.ended(DEADLINE_S)
         assert until(lambda: not any(runs.iterdir()))
 
 
 @pytest.mark.usefixtures("runs")
-def test_a_starter_that_is_killed_leaves_what_it_has_handed_over() -> None:
-    process, (channel,) = starter.start([REDIS])
+def test_a_starter_that_is_killed_leaves_what_it_has_handed_over(begin: Begin) -> None:
+    begun = begin(REDIS)
+    (channel,) = begun.channels
     with channel:
         server = taken(channel).server
-        process.kill()
-        process.wait()
+        begun.kill()
+        assert begun.ended(DEADLINE_S)
         assert server.ask(["PING"]) == [b"PONG"]
         server.stop()
 
@@ -123,7 +144,7 @@ def test_a_starter_that_is_killed_leaves_what_it_has_handed_over() -> None:
 TAKES_AND_DIES = """
 import os, signal, sys
 from redis_perf.servers import handing_over, starter
-process, (channel,) = starter.start([starter.Order("postgres", "embedded", False)])
+(channel,) = starter.start([starter.Order("postgres", "embedded")]).channels
 ready = handing_over.receive(channel)
 if sys.argv[1] == "taken":
     channel.sendall(starter.TAKEN)
@@ -151,37 +172,122 @@ def environments() -> Iterator[bytes]:
 
 
 @pytest.mark.usefixtures("runs")
-def test_why_a_server_cannot_be_had_is_what_comes_instead() -> None:
-    process, (channel,) = starter.start([Order("redis", "embedded:1.0", strict=False)])
+def test_why_a_server_cannot_be_had_is_what_comes_instead(begin: Begin) -> None:
+    begun = begin(Order("redis", "embedded:1.0"))
+    (channel,) = begun.channels
     with channel:
         channel.settimeout(DEADLINE_S)
         problem = handing_over.receive(channel)
     assert isinstance(problem, ServerUnavailable)
     assert str(problem).startswith("redis=embedded: no version 1.0 here; there ")
-    assert process.wait(DEADLINE_S) == 0
+    assert begun.ended(DEADLINE_S)
 
 
-def test_what_cannot_be_handed_over_is_not_started(monkeypatch: pytest.MonkeyPatch, runs: Path) -> None:
-    monkeypatch.setenv("REDISPERF_REDIS", "redis://127.0.0.1:1/0")  # what `auto` takes first
-    process, (channel,) = starter.start([Order("redis", "auto", strict=False)])
-    channel.settimeout(DEADLINE_S)
-    with channel, pytest.raises(EOFError):
-        handing_over.receive(channel)
-    assert process.wait(DEADLINE_S) == 0
-    assert list(runs.iterdir()) == []
+@pytest.mark.usefixtures("runs")
+def test_it_is_no_child_of_ours_that_somebody_could_wait_for(begin: Begin) -> None:
+    before = children()  # and `ps`, each time another one
+    begun = begin(REDIS)
+    assert len(children() - before) == 1
+    (channel,) = begun.channels
+    with channel:
+        taken(channel).server.stop()
+    assert begun.ended(DEADLINE_S)
+    assert len(children() - before) == 1
+
+
+def children() -> set[int]:
+    """Of this process, ended or not."""
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(os.getpid())], stdout=subprocess.PIPE, check=False)
+    return {*map(int, found.stdout.split())}
+
+
+def test_one_that_hangs_is_killed_when_it_is_seen_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starter, "CODE", "import signal; signal.pause()")
+    begun = starter.start([REDIS])
+    assert not begun.ended(0.1)
+    group = begun._group
+    begun.see_off(0.1)
+    assert until(lambda: not is_there(group))
+
+
+def is_there(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+SCHEMA = "CREATE TABLE seen (x int);\n"
+
+
+@pytest.mark.usefixtures("runs")
+@pytest.mark.parametrize("isolation", ["database", "reset", "rollback"])
+def test_the_first_database_and_its_template_are_made_ahead(begin: Begin, isolation: str, tmp_path: Path) -> None:
+    (tmp_path / "schema.sql").write_text(SCHEMA)
+    begun = begin(Order("postgres", "embedded", isolation, "schema.sql", str(tmp_path)))
+    (channel,) = begun.channels
+    with channel:
+        server, lending = taken(channel)
+    there = databases(server)
+    schema = Schema.of("schema.sql", tmp_path)
+    name = lending.new(schema) if isolation == "database" else lending.cleaned(schema)
+    assert f"template_{schema.digest}" in there
+    assert isolation == "database" or name in there  # else it may still have been in the making
+    for _ in range(2):
+        with psycopg.connect(lending.dsn(name)) as connection:
+            connection.execute("INSERT INTO seen VALUES (1)")
+            assert connection.execute("SELECT count(*) FROM seen").fetchone() == (1,)
+        name = lending.new(schema) if isolation == "database" else lending.cleaned(schema)
+    assert lending.used_again == (0 if isolation == "database" else 2)
+    lending.close()
+    server.stop()
+
+
+@pytest.mark.usefixtures("runs")
+@pytest.mark.parametrize("isolation", ["database", "reset"])
+def test_a_schema_that_cannot_be_made_ahead_is_told_to_who_asks(begin: Begin, isolation: str, tmp_path: Path) -> None:
+    (tmp_path / "schema.sql").write_text("CREATE TABEL seen (x int);")
+    begun = begin(Order("postgres", "embedded", isolation, "schema.sql", str(tmp_path)))
+    (channel,) = begun.channels
+    with channel:
+        server, lending = taken(channel)
+    with pytest.raises(ServerUnavailable, match='line 1: syntax error at or near "TABEL"'):
+        lending.new(Schema.of("schema.sql", tmp_path))
+    assert lending.new(None)
+    lending.close()
+    server.stop()
+
+
+@pytest.mark.usefixtures("runs")
+def test_programs_that_fill_a_template_are_not_run_before_a_test_asks(begin: Begin, tmp_path: Path) -> None:
+    (tmp_path / "tables.py").write_text("def make(dsn): raise SystemExit('ran')")
+    begun = begin(Order("postgres", "embedded", "reset", "tables:make", str(tmp_path)))
+    (channel,) = begun.channels
+    with channel:
+        server, lending = taken(channel)
+    assert databases(server) == {"postgres", "template0", "template1"}
+    lending.close()
+    server.stop()
+
+
+def databases(server: Any) -> set[str]:
+    with psycopg.connect(server.dsn) as connection:
+        return {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
 
 
 @pytest.mark.usefixtures("runs")
 def test_a_module_of_the_tests_that_is_called_like_one_of_pythons_is_not_taken_for_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    begin: Begin, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name in ("secrets", "types", "pickle"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('imported')")
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    process, (channel,) = starter.start([REDIS])
+    begun = begin(REDIS)
+    (channel,) = begun.channels
     with channel:
         taken(channel).server.stop()
-    assert process.wait(DEADLINE_S) == 0
+    assert begun.ended(DEADLINE_S)
 
 
 def test_open_sockets_are_handed_over_with_what_holds_them() -> None:
@@ -233,22 +339,26 @@ def test_what_names_a_socket_that_did_not_come_is_the_end() -> None:
             handing_over.receive(theirs)
 
 
-def test_a_python_that_may_not_write_bytecode_writes_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_python_that_may_not_write_bytecode_writes_none(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     asked: list[list[str]] = []
-    monkeypatch.setattr(subprocess, "Popen", lambda words, **_: asked.append(words))
+    start = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda words, **_: asked.append(words) or start("true"))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.setattr(sys, "pycache_prefix", str(tmp_path))
-    for channel in starter.start([REDIS])[1]:
-        channel.close()
-    assert asked[0][1:6] == ["-I", "-S", "-B", "-X", f"pycache_prefix={tmp_path}"]
+    begin(REDIS)
+    options = ["-I", "-S", "-B", "-X", f"pycache_prefix={tmp_path}"]
+    assert asked[0][4:10] == [sys.executable, *options]
 
 
 @pytest.mark.usefixtures("runs")
-def test_a_forked_child_that_lives_on_keeps_no_server_that_was_handed_over() -> None:
-    process, (channel,) = starter.start([REDIS])
+def test_a_forked_child_that_lives_on_keeps_no_server_that_was_handed_over(begin: Begin) -> None:
+    begun = begin(REDIS)
+    (channel,) = begun.channels
     with channel:
         server = taken(channel).server
-    assert process.wait(DEADLINE_S) == 0
+    assert begun.ended(DEADLINE_S)
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:

@@ -262,7 +262,7 @@ def test_as_many_fresh_servers_are_started_ahead_as_it_takes_that_no_test_waits(
             return server
 
     started, stopped, ahead = [], [], []
-    monkeypatch.setattr(isolation, "Ahead", Starting)
+    monkeypatch.setattr("pytest_redisperf.ahead.Ahead", Starting)
     fresh = isolation.FreshRedis()
     for _ in range(6):
         with fresh.server(Servers()) as server:

@@ -54,7 +54,6 @@ def test_auto_says_what_it_passed_over(pytester, run_pytest, monkeypatch):
 @pytest.mark.parametrize(("ci", "options"), [("true", ()), ("", ("--redisperf-strict-servers",))])
 def test_in_ci_or_when_told_so_auto_does_not_fall_back(pytester, run_pytest, monkeypatch, ci, options):
     monkeypatch.setattr("redis_perf.servers.embedded.REDIS_BINARIES", {"no_such_package": "*"})
-    monkeypatch.setattr("redis_perf.servers.starter.CODE", "")  # a process that knows nothing of the line above
     monkeypatch.setenv("CI", ci)
     pytester.makepyfile("def test_fake(redisperf_redis): pass")
     result = run_pytest("--redisperf-redis=auto", *options)

@@ -106,6 +106,76 @@ def test_they_start_as_soon_as_a_test_is_collected_that_will_surely_run(options,
     run_pytest(*EMBEDDED, "-p", "no:randomly", *options, subprocess=True).assert_outcomes(passed=2)
 
 
+ASKING_AN_ENGINE = """
+    import threading
+
+    from redis_perf.servers import embedded, engine, fake
+
+    embedded.REDIS_BINARIES = {"no_such_package": "*"}
+    engine.find_spec = lambda name: None
+    begun = []
+    begin = fake.FakeRedisServer.__init__
+
+    def noted(self):
+        begun.append(threading.current_thread().name)
+        begin(self)
+
+    fake.FakeRedisServer.__init__ = noted
+"""
+
+
+def test_what_auto_has_to_ask_an_engine_for_is_begun_while_other_tests_run(pytester, run_pytest, runs, monkeypatch):
+    monkeypatch.delenv("CI", raising=False)
+    pytester.makeconftest(ASKING_AN_ENGINE)
+    pytester.makepyfile(
+        """
+        import time
+        from conftest import begun
+
+        def test_without_any():
+            deadline = time.monotonic() + 60
+            while not begun:
+                assert time.monotonic() < deadline
+                time.sleep(0.005)
+
+        def test_with_it(redisperf_redis):
+            assert begun[0] == "redisperf-start"
+            assert redisperf_redis.ping()
+        """
+    )
+    run_pytest("--redisperf-redis=auto", "-p", "no:randomly", subprocess=True).assert_outcomes(passed=2)
+
+
+def test_what_auto_cannot_have_is_told_once_though_it_was_tried_ahead(pytester, run_pytest, runs, monkeypatch):
+    pytester.makeconftest(ASKING_AN_ENGINE)
+    pytester.makepyfile("def test_1(redisperf_redis): pass\ndef test_2(redisperf_redis): pass")
+    options = ("--redisperf-redis=auto", "--redisperf-strict-servers", "-p", "no:randomly")
+    result = run_pytest(*options, subprocess=True)
+    result.assert_outcomes(errors=2)
+    assert result.stdout.str().count("falling back is forbidden by --redisperf-strict-servers") == 1
+    result.stdout.fnmatch_lines(["redisperf: no redis in this run, see the error of *::test_1"])
+
+
+@pytest.mark.parametrize("redis", ["embedded", "auto"])
+def test_tests_meet_no_child_of_ours(redis, pytester, run_pytest, runs):
+    pytester.makepyfile(
+        """
+        import os
+        import pytest
+
+        def test_before():
+            with pytest.raises(ChildProcessError):
+                os.wait()
+
+        def test_with_both(redisperf_redis, redisperf_postgres):
+            with pytest.raises(ChildProcessError):
+                os.wait()
+        """
+    )
+    options = (f"--redisperf-redis={redis}", "--redisperf-postgres=embedded", "-p", "no:randomly")
+    run_pytest(*options, subprocess=True).assert_outcomes(passed=2)
+
+
 def test_a_selection_that_needs_none_any_more_is_forgotten(pytester, runs):
     source = "def test_it({}): pass"
     for arguments in ("redisperf_redis", "", ""):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -179,7 +180,7 @@ def test_an_error_of_the_operating_system_is_one_clear_error(monkeypatch: pytest
 
 
 def test_a_login_answers_the_challenge_of_rfc_7677(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("secrets.token_urlsafe", lambda size: "rOprNGfwEbeRWgbNEkqO")
+    monkeypatch.setattr("os.urandom", lambda size: base64.b64decode("rOprNGfwEbeRWgbNEkqO"))
     login = scram.Login("pencil", user="user")
     assert login.first == b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO"
     challenge = b"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"

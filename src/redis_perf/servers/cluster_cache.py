@@ -18,7 +18,6 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import secrets
 import shlex
 import shutil
 import stat
@@ -116,7 +115,7 @@ class ClusterCache:
 
     def _take(self) -> Path | None:
         for spare in self._made("spare-") if self._most_spares else ():
-            mine = spare.with_name(f"taken-{secrets.token_hex(4)}")
+            mine = spare.with_name(f"taken-{os.urandom(4).hex()}")
             with contextlib.suppress(OSError):  # somebody else was faster
                 spare.rename(mine)
                 if self._matches(mine):
@@ -143,7 +142,7 @@ class ClusterCache:
     @contextmanager
     def _making(self) -> Iterator[Path]:
         """Becomes the template if it is there in the end. Without room for it it is not; the next run tries again."""
-        making = self._home / f"making-{secrets.token_hex(4)}"
+        making = self._home / f"making-{os.urandom(4).hex()}"
         try:
             yield making
             with contextlib.suppress(OSError):
@@ -159,7 +158,7 @@ class ClusterCache:
             aside = [path for path in map(_aside, self._old()) if path is not None]
             commands = [LATER, shlex.join(["rm", "-rf", "--", *map(str, aside)])]
             if len(self._made("spare-")) < self._most_spares and shutil.disk_usage(self._spares).free >= ROOM_BYTES:
-                name = secrets.token_hex(4)
+                name = os.urandom(4).hex()
                 making, spare = self._spares / f"making-{name}", self._spares / f"spare-{name}"
                 copy = shlex.join(["cp", "-R", str(self._template / "data"), str(making)])
                 commands.append(f"{copy} && {shlex.join(['mv', str(making), str(spare)])} || rm -rf {making}")
@@ -282,7 +281,7 @@ def _changed_s(path: Path, default: float) -> float:
 
 def _aside(path: Path) -> Path | None:
     """Its new name, which nobody takes it by; None when somebody else has taken or removed it."""
-    aside = path.with_name(f"making-{secrets.token_hex(4)}")
+    aside = path.with_name(f"making-{os.urandom(4).hex()}")
     try:
         path.rename(aside)
     except OSError:

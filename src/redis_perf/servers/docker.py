@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 from redis_perf.errors import ServerUnavailable
 from redis_perf.servers import pgwire, resp, scram
-from redis_perf.servers.conditions import NO_LIMIT, Condition, full_memory, read_only_sessions, replica_of_nobody
+from redis_perf.servers.conditions import Condition, read_only_sessions
 from redis_perf.servers.container import MEMORY, Container, OurContainer
-from redis_perf.servers.isolation.redis_reset import RedisReset
+from redis_perf.servers.our_postgres import OurPostgres
+from redis_perf.servers.our_redis import OurRedis
 from redis_perf.servers.ports import on_free_port
 
 REDIS_IMAGE = "redis:8"
@@ -41,11 +41,8 @@ STAYS = (
 )
 
 
-class DockerRedis(OurContainer):
+class DockerRedis(OurRedis, OurContainer):
     """A RedisServer in a container, with a random password."""
-
-    owned = True
-    fake = False
 
     def __init__(self, choice: str, image: str) -> None:
         """Run it and return when it answers. Raises ServerUnavailable with the end of its log."""
@@ -53,7 +50,6 @@ class DockerRedis(OurContainer):
         self.choice = choice
         self._image = image
         self._password = secrets.token_hex(16)
-        self._reset: RedisReset | None = None
         on_free_port(self._start)
 
     def _start(self, port: int) -> None:
@@ -77,17 +73,7 @@ class DockerRedis(OurContainer):
         answer any more.
         """
         self.recover()
-        if self._reset is None:
-            self._reset = RedisReset(self.ask, self.version)
-        self._reset()
-
-    def fill_memory(self) -> Condition:
-        """Writes are answered with -OOM: `maxmemory 1` and `noeviction`, until the condition ends."""
-        return self._conditions.begun(full_memory(self.ask))
-
-    def read_only(self) -> Condition:
-        """Writes are answered with -READONLY: it is the replica of nobody, until the condition ends. Data stays."""
-        return self._conditions.begun(replica_of_nobody(self.ask))
+        self._as_before()
 
     def kill(self) -> None:
         """SIGKILL; `start` brings it back, empty."""
@@ -120,10 +106,8 @@ class DockerRedis(OurContainer):
         return resp.ask(self._container.address, ["AUTH", self._password], *commands)[1:]
 
 
-class DockerPostgres(OurContainer):
+class DockerPostgres(OurPostgres, OurContainer):
     """A PostgresServer in a container, with a random password."""
-
-    owned = True
 
     def __init__(self, choice: str, image: str) -> None:
         """Run it and return when the server that stays answers. Raises ServerUnavailable with the end of its log."""
@@ -157,23 +141,6 @@ class DockerPostgres(OurContainer):
     def dsn(self) -> str:
         """Of the maintenance database."""
         return self._dsn("postgres")
-
-    @contextmanager
-    def database(self) -> Iterator[str]:
-        """The DSN of a fresh, empty database, dropped at the end with whatever is still connected to it."""
-        self.recover()
-        name = f"test_{secrets.token_hex(6)}"
-        strategy = " STRATEGY FILE_COPY" if int(self.version.split()[1].split(".")[0]) >= 15 else ""
-        self._administer(f"CREATE DATABASE {name} TEMPLATE template0{strategy}")
-        try:
-            yield self._dsn(name)
-        finally:
-            self.recover()
-            self._administer(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-
-    def fill_memory(self) -> Condition:
-        """Raises ServerUnavailable: there is no limit to set."""
-        raise ServerUnavailable(NO_LIMIT)
 
     def read_only(self) -> Condition:
         """Transactions that do not say otherwise are READ ONLY, in all sessions: writes fail with 25006."""

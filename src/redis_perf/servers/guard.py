@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import select
 import time
 from collections.abc import Callable, Iterator
@@ -111,7 +110,7 @@ class Guard(NamedTuple):
 
     def tell(self, word: Word) -> None:
         """Returns when it is done; `start` only begins. Raises ServerUnavailable when the guard has gone."""
-        answer = self.directory / f"answer-{secrets.token_hex(4)}"
+        answer = self.directory / f"answer-{os.urandom(4).hex()}"
         try:
             with _hearing(answer) as heard:
                 self._say(f"{word} {answer.name}\n")

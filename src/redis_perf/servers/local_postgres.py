@@ -7,18 +7,18 @@ is a new one, made in advance where it can be: see `cluster_cache`.
 
 from __future__ import annotations
 
-import secrets
+import os
 import shlex
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from redis_perf.errors import ServerUnavailable
 from redis_perf.servers import pgwire
-from redis_perf.servers.conditions import NO_LIMIT, Condition, read_only_sessions
+from redis_perf.servers.conditions import Condition, read_only_sessions
 from redis_perf.servers.lifecycle import OurProcess
+from redis_perf.servers.our_postgres import OurPostgres
 from redis_perf.servers.ports import TAKEN, on_free_port
 from redis_perf.servers.postgres_options import PLAIN, PostgresOptions
 from redis_perf.servers.watched import IN_MEMORY, Watched, run_directory
@@ -52,10 +52,8 @@ class NoTls(ServerUnavailable):
     """This program cannot speak it."""
 
 
-class LocalPostgres(OurProcess):
+class LocalPostgres(OurPostgres, OurProcess):
     """A PostgresServer; `unix_directory` and `port` are the parts of its second address."""
-
-    owned = True
 
     def __init__(self, choice: str, installation: Path, options: PostgresOptions = PLAIN) -> None:
         """Make and start it; return when it answers. Raises ServerUnavailable with the end of its log."""
@@ -66,7 +64,7 @@ class LocalPostgres(OurProcess):
         self.origin = ""
         """Where its cluster comes from: `spare`, `copy`, `initdb`, or why there is no cache."""
         self._cache: ClusterCache | None = None
-        self._password = secrets.token_hex(16)
+        self._password = os.urandom(16).hex()
         self._watched = on_free_port(self._start)
 
     @property
@@ -147,27 +145,9 @@ class LocalPostgres(OurProcess):
         words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         return [*user.prefix, str(user.installation / "bin/postgres"), "-D", str(directory / "data"), *words]
 
-    @contextmanager
-    def database(self) -> Iterator[str]:
-        """The DSN of a fresh, empty database, dropped at the end with whatever is still connected to it."""
-        self.recover()
-        name = f"test_{secrets.token_hex(6)}"
-        # Copying the template's files beats writing them to the log (the default) where nothing is flushed.
-        strategy = " STRATEGY FILE_COPY" if self._major >= 15 else ""
-        self._execute(f"CREATE DATABASE {name} TEMPLATE template0{strategy}")
-        try:
-            yield self._dsn(name)
-        finally:
-            self.recover()
-            self._execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-
-    def fill_memory(self) -> Condition:
-        """Raises ServerUnavailable: there is no limit to set."""
-        raise ServerUnavailable(NO_LIMIT)
-
     def read_only(self) -> Condition:
         """Transactions that do not say otherwise are READ ONLY, in all sessions: writes fail with 25006."""
-        return self._conditions.begun(read_only_sessions(self._execute, self._watched.until))
+        return self._conditions.begun(read_only_sessions(self._administer, self._watched.until))
 
     def _ask(self) -> Callable[[], object]:
         return partial(pgwire.execute, self._socket_path, "SELECT 1")
@@ -191,11 +171,7 @@ class LocalPostgres(OurProcess):
         if self._cache is not None:
             self._cache.settle()
 
-    @property
-    def _major(self) -> int:
-        return int(self.version.removeprefix("PostgreSQL ").split(".")[0])
-
-    def _execute(self, statement: str, options: str = pgwire.WRITING) -> None:
+    def _administer(self, statement: str, options: str = pgwire.WRITING) -> None:
         try:
             pgwire.execute(self._socket_path, statement, options=options)
         except OSError as error:

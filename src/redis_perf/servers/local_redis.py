@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
@@ -10,9 +10,8 @@ from pathlib import Path
 
 from redis_perf.errors import ServerUnavailable
 from redis_perf.servers import resp
-from redis_perf.servers.conditions import Condition, full_memory, replica_of_nobody
-from redis_perf.servers.isolation.redis_reset import RedisReset
 from redis_perf.servers.lifecycle import OurProcess
+from redis_perf.servers.our_redis import OurRedis
 from redis_perf.servers.ports import on_free_port
 from redis_perf.servers.redis_options import RedisOptions
 from redis_perf.servers.watched import Watched, run_directory
@@ -29,11 +28,8 @@ class NoTls(ServerUnavailable):
     """This program cannot speak it."""
 
 
-class LocalRedis(OurProcess):
+class LocalRedis(OurRedis, OurProcess):
     """A RedisServer; `unix_path` is its second address, `port` part of the first."""
-
-    owned = True
-    fake = False
 
     def __init__(
         self,
@@ -53,8 +49,7 @@ class LocalRedis(OurProcess):
         self.options = options
         self._binary = binary
         self._furnish = furnish
-        self._administrator_password = secrets.token_hex(16)
-        self._reset: RedisReset | None = None
+        self._administrator_password = os.urandom(16).hex()
         self._watched = on_free_port(self._start) if port is None else self._start(port)
 
     def _start(self, port: int) -> Watched:
@@ -139,22 +134,6 @@ class LocalRedis(OurProcess):
             self.kill()  # a password was set, for example: started anew it lets us in
             self.start()
             self._as_before()
-
-    def _as_before(self) -> None:
-        if self._reset is None:
-            self._reset = RedisReset(self.ask, self.version)
-        self._reset()
-
-    def fill_memory(self) -> Condition:
-        """Writes are answered with -OOM: `maxmemory 1` and `noeviction`, until the condition ends."""
-        return self._conditions.begun(full_memory(self.ask))
-
-    def read_only(self) -> Condition:
-        """Writes are answered with -READONLY: it is the replica of nobody, until the condition ends. Data stays.
-
-        Raises ServerUnavailable for a node of a Redis Cluster, which refuses to be that.
-        """
-        return self._conditions.begun(replica_of_nobody(self.ask))
 
     def stop(self) -> None:
         """End it and return when process and files are gone. Idempotent."""

@@ -9,10 +9,12 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from redis_perf.errors import ServerUnavailable
-from redis_perf.servers import scram
+
+if TYPE_CHECKING:
+    from redis_perf.servers import scram
 
 TIMEOUT_S = 60.0
 PROTOCOL_3_0 = 196608
@@ -52,12 +54,12 @@ def execute(
 
 def _started(connection: socket.socket, answers: BinaryIO, password: str) -> str:
     version = ""
-    login = scram.Login(password)
+    login = _login(password) if password else None
     for kind, body in _until_ready(answers):
         if kind == b"E":
             raise ConnectionError(f"the server is not ready: {_problem(body)}")
         if kind == b"R":
-            reply = _proof(login, body, password)
+            reply = _proof(login, body)
             if reply:
                 connection.sendall(_message(b"p", reply))
         if kind == b"S" and body.startswith(b"server_version\0"):
@@ -65,15 +67,21 @@ def _started(connection: socket.socket, answers: BinaryIO, password: str) -> str
     return version
 
 
-def _proof(login: scram.Login, body: bytes, password: str) -> bytes:
+def _login(password: str) -> scram.Login:
+    from redis_perf.servers import scram  # not needed where the private socket trusts us
+
+    return scram.Login(password)
+
+
+def _proof(login: scram.Login | None, body: bytes) -> bytes:
     """What to answer to a request to prove who we are; nothing where it asks for nothing."""
     (request,) = struct.unpack("!I", body[:4])
     if request == 0:
         return b""
-    if not password:
+    if login is None:
         raise ServerUnavailable("the server wants a password on its private socket, where it should want none")
-    if request == 10 and scram.MECHANISM.encode() in body[4:].split(b"\0"):
-        return scram.MECHANISM.encode() + b"\0" + struct.pack("!I", len(login.first)) + login.first
+    if request == 10 and login.mechanism in body[4:].split(b"\0"):
+        return login.mechanism + b"\0" + struct.pack("!I", len(login.first)) + login.first
     if request == 11:
         return login.final(body[4:])
     if request == 12:

@@ -37,8 +37,8 @@ def planned(store: Store, choice: str, *, strict: bool = False) -> Plan:
     """Raises ServerUnavailable where there is nothing to start, or `strict` forbids to fall back to it."""
     if choice != "auto":
         return Plan(choice, _program(store, choice))
-    url = os.environ.get(f"REDISPERF_{store.upper()}", "")
-    if "://" in url:
+    url = _url(store)
+    if url:
         return Plan(url)
     passed: list[str] = []
     for possible in ("embedded", "docker", "fake"):
@@ -51,6 +51,25 @@ def planned(store: Store, choice: str, *, strict: bool = False) -> Plan:
         if strict:
             raise ServerUnavailable(STRICT.format(store=store, passed=passed[0]))
     raise ServerUnavailable(f"{store}=auto: there is none. {'; '.join(passed)}")
+
+
+def at_hand(store: Store) -> str:
+    """What `auto` takes, if that is a URL or `embedded`; `auto` again where an engine has to be asked."""
+    from redis_perf.servers import embedded
+
+    url = _url(store)
+    if url:
+        return url
+    try:
+        embedded.redis_binary() if store == "redis" else embedded.postgres_binary()
+    except ServerUnavailable:
+        return "auto"
+    return "embedded"
+
+
+def _url(store: Store) -> str:
+    url = os.environ.get(f"REDISPERF_{store.upper()}", "")
+    return url if "://" in url else ""
 
 
 def _program(store: Store, choice: str) -> str:

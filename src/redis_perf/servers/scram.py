@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import secrets
+import os
 
 from redis_perf.errors import ServerUnavailable
 
@@ -17,7 +17,7 @@ MECHANISM = "SCRAM-SHA-256"
 
 def verifier(password: str, iterations: int = 1) -> str:
     """What the server keeps of a password. One iteration: it is random, and 4096 would cost 8 ms a connection."""
-    salt = secrets.token_bytes(16)
+    salt = os.urandom(16)
     salted = _salted(password, salt, iterations)
     stored, server = _sha256(_client_key(salted)), hmac.digest(salted, b"Server Key", "sha256")
     return f"{MECHANISM}${iterations}:{_base64(salt)}${_base64(stored)}:{_base64(server)}"
@@ -26,9 +26,11 @@ def verifier(password: str, iterations: int = 1) -> str:
 class Login:
     """One login: `first` is sent, `final(answer)` is sent next, `check(answer)` is the server's proof."""
 
+    mechanism = MECHANISM.encode()
+
     def __init__(self, password: str, *, user: str = "") -> None:
         self._password = password
-        self._nonce = secrets.token_urlsafe(18)
+        self._nonce = _base64(os.urandom(18))
         self._bare = f"n={user},r={self._nonce}"  # PostgreSQL knows the user by now, and ignores this one
         self._server_signature = ""
 

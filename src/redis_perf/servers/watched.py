@@ -6,7 +6,6 @@ See `guard` for how: a small shell is between us, and has the server end when we
 from __future__ import annotations
 
 import os
-import secrets
 import shlex
 import shutil
 import subprocess
@@ -203,7 +202,7 @@ def run_directory() -> Path:
     parent = IN_MEMORY if "TMPDIR" not in os.environ and _roomy(IN_MEMORY) else tempfile.gettempdir()
     if len(os.fsencode(parent)) > LONGEST_PATH_BYTES:
         parent = "/tmp"
-    return Path(parent, f"redisperf-{secrets.token_hex(4)}")
+    return Path(parent, f"redisperf-{os.urandom(4).hex()}")
 
 
 def _roomy(directory: str) -> bool:

@@ -6,7 +6,7 @@ the test runs; the answers are read when the next database is wanted, and a fail
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from redis_perf.errors import ServerUnavailable
 from redis_perf.servers import PostgresServer
 from redis_perf.servers.isolation.session import Refused, Session, dsn_of, literal
+from redis_perf.servers.our_postgres import creating, major
 
 if TYPE_CHECKING:
     from redis_perf.servers.isolation.schema import Schema
@@ -54,14 +55,13 @@ class Databases:
     def __init__(self, server: PostgresServer) -> None:
         """Connect. Raises ServerUnavailable."""
         self._server = server
-        self._major = int(server.version.removeprefix("PostgreSQL ").split(".")[0])
         self._templates: dict[str, tuple[str, ...]] = {}
         self._taken = 0
         self._connect()
 
-    def begin(self) -> None:
-        """Make an empty one before any is asked for, and connect to it. Raises ServerUnavailable."""
-        self._answered(self._begin)
+    def begin(self, template: str = EMPTY) -> None:
+        """Make one before any is asked for. Raises ServerUnavailable."""
+        self._answered(lambda: self._begin(template))
 
     def take(self, template: str = EMPTY) -> str:
         """The name of a database nobody has used. Raises ServerUnavailable, also for what failed since the last."""
@@ -99,7 +99,7 @@ class Databases:
         self._spare: tuple[str, str] | None = None
         self._maker = self.session("postgres")
         self._dropper = self.session("postgres")
-        if self._major >= 18:
+        if major(self._server.version) >= 18:
             # Copies nothing on file systems that can share it; the others copy as before. Not in every build.
             with suppress(Refused):
                 self._maker.query("SET file_copy_method = clone")
@@ -119,11 +119,12 @@ class Databases:
     def _silent(self, error: OSError) -> ServerUnavailable:
         return ServerUnavailable(f"postgres={self._server.choice}: the server does not answer any more ({error})")
 
-    def _begin(self) -> None:
-        name = self._begun(EMPTY)
-        self._spare = (EMPTY, name)
-        self._maker.receive()
-        self.session(name).close()  # see WORTH_A_TEMPLATE
+    def _begin(self, template: str) -> None:
+        name = self._begun(template)
+        self._spare = (template, name)
+        if template == EMPTY:
+            self._maker.receive()
+            self.session(name).close()  # see WORTH_A_TEMPLATE
 
     def _take(self, template: str) -> str:
         if template == EMPTY and self._taken >= WORTH_A_TEMPLATE:
@@ -145,8 +146,8 @@ class Databases:
         self._dropper.send(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     def _begun(self, template: str) -> str:
-        name = f"test_{secrets.token_hex(6)}"
-        self._maker.send(self._creating(name, template))
+        name = f"test_{os.urandom(6).hex()}"
+        self._maker.send(creating(name, template, self._server.version))
         self._maker.send(*(statement.replace(NEW, name) for statement in self._templates.get(template, ())))
         return name
 
@@ -158,11 +159,6 @@ class Databases:
         self._maker.receive()
         self._drop(spare[1])
         return None
-
-    def _creating(self, name: str, template: str) -> str:
-        # Copying the template's files beats writing them to the log (the default) where nothing is flushed.
-        strategy = " STRATEGY FILE_COPY" if self._major >= 15 else ""
-        return f"CREATE DATABASE {name} TEMPLATE {template}{strategy}"
 
     def _drop_prepared(self, dropping: str) -> None:
         """A prepared transaction holds a database against DROP, FORCE or not, and only one connected to it ends it."""
@@ -182,7 +178,7 @@ class Databases:
             return
         if open_to_all:  # or begun
             self._maker.query(f"DROP DATABASE {name} WITH (FORCE)")
-        self._maker.query(self._creating(name, EMPTY))
+        self._maker.query(creating(name, EMPTY, self._server.version))
         try:
             schema.apply(self.dsn(name), lambda: self.session(name))
             self.session(name).close()  # see WORTH_A_TEMPLATE
@@ -194,7 +190,8 @@ class Databases:
 
     def _ask_out(self, name: str) -> None:
         """A schema's code may have left a connection open, and a template in use cannot be cloned."""
-        leaving = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = {literal(name)}"
+        mine = f"datid = (SELECT oid FROM pg_database WHERE datname = {literal(name)})"
+        leaving = f"SELECT pg_terminate_backend(pid) FROM pg_stat_get_activity(NULL) WHERE {mine}"
         while self._maker.query(leaving):
             continue
 

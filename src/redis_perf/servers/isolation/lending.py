@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 from redis_perf.servers import PostgresServer
 from redis_perf.servers.isolation.databases import EMPTY, Databases
@@ -10,8 +10,6 @@ from redis_perf.servers.isolation.databases import EMPTY, Databases
 if TYPE_CHECKING:
     from redis_perf.servers.isolation.reset import Reset
     from redis_perf.servers.isolation.schema import Schema
-
-Mode: TypeAlias = Literal["database", "reset", "rollback"]
 
 
 class _Kept(NamedTuple):
@@ -27,12 +25,18 @@ class Lending:
         """Raises ServerUnavailable when it does not answer."""
         self._databases = Databases(server)
         self._kept: _Kept | None = None
+        self._untouched = False
+        """No test had the kept one yet."""
         self.used_again = 0
         """How often a kept database could be cleaned."""
 
-    def begin(self) -> None:
-        """Begin the first database before any is asked for. Raises ServerUnavailable."""
-        self._databases.begin()
+    def begin(self, schema: Schema | None = None, mode: str = "database") -> None:
+        """Make what the first test will ask for before it does. Raises ServerUnavailable."""
+        if mode == "database":
+            self._databases.begin(self._template(schema))
+        else:
+            self.cleaned(schema)
+            self._untouched = True
 
     def new(self, schema: Schema | None) -> str:
         """The name of a database nobody has used, with the schema. Raises ServerUnavailable."""
@@ -44,9 +48,10 @@ class Lending:
         All connections to it are ended but the one of `spared_pid`. Raises ServerUnavailable.
         """
         template = self._template(schema)
-        kept = self._kept
-        if kept is not None and kept.template == template and kept.reset.clean(spared_pid):
-            self.used_again += 1
+        kept, untouched = self._kept, self._untouched
+        self._untouched = False
+        if kept is not None and kept.template == template and (untouched or kept.reset.clean(spared_pid)):
+            self.used_again += not untouched
             return kept.name
         from redis_perf.servers.isolation.reset import Reset
 

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from redis_perf.errors import ServerUnavailable
 from redis_perf.own_children import own_children
@@ -47,8 +45,7 @@ class Step(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Schema:
+class Schema(NamedTuple):
     """Steps and the hash of all they are made of."""
 
     steps: Sequence[Step]
@@ -65,7 +62,12 @@ class Schema:
     @classmethod
     def by(cls, function: Callable[[str], object]) -> Schema:
         """Made by a function of this process, called once with the DSN of the template."""
-        return cls([Called(function)], secrets.token_hex(8))
+        return cls([Called(function)], os.urandom(8).hex())
+
+    @property
+    def only_sql(self) -> bool:
+        """Whether it is the same whenever it is applied, and whoever does it."""
+        return all(isinstance(step, SqlFile) for step in self.steps)
 
     def apply(self, dsn: str, connect: Connect) -> None:
         """Fill this empty database. Raises ServerUnavailable with the file and the server's reason."""
@@ -73,8 +75,7 @@ class Schema:
             step.apply(dsn, connect)
 
 
-@dataclass(frozen=True, slots=True)
-class SqlFile:
+class SqlFile(NamedTuple):
     path: Path
 
     @property
@@ -102,17 +103,20 @@ class SqlFile:
         return f"{self.path}, line {number + 1}: {problem}\n    {text.splitlines()[number].strip()}"
 
 
-@dataclass(frozen=True, slots=True)
-class Called:
+class Called(NamedTuple):
+    """Never taken for another one: see `Schema.by`."""
+
     function: Callable[[str], object]
-    content = b""
+
+    @property
+    def content(self) -> bytes:
+        return b""
 
     def apply(self, dsn: str, connect: Connect) -> None:
         self.function(dsn)
 
 
-@dataclass(frozen=True, slots=True)
-class Migrations:
+class Migrations(NamedTuple):
     """Run by `migrate` in another Python."""
 
     kind: str
@@ -123,7 +127,7 @@ class Migrations:
     def content(self) -> bytes:
         """Of all that is likely to take part. What a function needs is not known: it is never taken for the same."""
         if self.kind == "function":
-            return secrets.token_bytes(8)
+            return os.urandom(8)
         folder = Path(self.what).parent if self.kind == "alembic" else self.root
         return self.what.encode() + b"".join(path.read_bytes() for path in _migration_files(folder))
 

@@ -51,12 +51,12 @@ class Session:
             self._socket.close()
             raise
 
-    def __getstate__(self) -> socket.socket:
-        """Can be handed over to another process while it is asked nothing."""
-        return self._socket
+    def __getstate__(self) -> tuple[socket.socket, list[str]]:
+        """Can be handed over to another process, which then reads the answers to what was asked last."""
+        return self._socket, self._asked
 
-    def __setstate__(self, connected: socket.socket) -> None:
-        self._asked = []
+    def __setstate__(self, state: tuple[socket.socket, list[str]]) -> None:
+        connected, self._asked = state
         self.deleted = 0
         self._socket = connected
         self._socket.settimeout(pgwire.TIMEOUT_S)
