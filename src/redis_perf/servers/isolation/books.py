@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from redis_perf.errors import ServerUnavailable
 from redis_perf.servers.isolation.session import Row, Session, literal
@@ -27,7 +27,7 @@ PART_OF = {
 }
 MADE = "count(*) FILTER (WHERE xmin = ANY ($1))"
 RELATIONS = f"""
-    SELECT c.oid, format('%I.%I', nspname, relname), relkind, relpersistence
+    SELECT c.oid, format('%I.%I', nspname, relname), relkind
     FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE relkind IN ('r', 'm', 'S') AND {USERS_OWN}
 """
 MOST_TRANSACTIONS = 1000
@@ -69,18 +69,15 @@ UNFIT = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Relation:
+class Relation(NamedTuple):
     """A table, a materialised view or a sequence; `name` is quoted and has its schema."""
 
     oid: int
     name: str
     kind: str
-    unlogged: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """A moment: where the log ends, the next transaction, the state of what ALTER SYSTEM writes, and which transactions
     were committed since an earlier one, as a constant of SQL."""
 
@@ -91,7 +88,7 @@ class Mark:
 
 
 def relations(session: Session) -> list[Relation]:
-    return [Relation(int(row[0] or 0), str(row[1]), str(row[2]), row[3] == "u") for row in session.query(RELATIONS)]
+    return [Relation(int(row[0] or 0), str(row[1]), str(row[2])) for row in session.query(RELATIONS)]
 
 
 def prepare(session: Session, relations: list[Relation]) -> list[Row]:
@@ -118,16 +115,19 @@ def mark(session: Session) -> Mark:
     return _mark(session.query("EXECUTE mark (NULL)"))
 
 
-def left_alone(session: Session, spared: int, since: int) -> Mark:
-    """End all connections to this database but our own and this one; the moment when they have gone.
+def left_alone(session: Session, spared: int, since: int) -> tuple[Mark, list[Row]]:
+    """End all connections to this database but our own and this one; the moment when they have gone, and the sequences
+    that have moved.
 
     They have let go of everything they held before they are no longer listed.
     """
     deadline = time.monotonic() + LEAVING_S
     while True:
-        leaving, now = session.queries(f"EXECUTE disconnect ({spared})", f"EXECUTE mark ({since})")
+        leaving, now, moved = session.queries(
+            f"EXECUTE disconnect ({spared})", f"EXECUTE mark ({since})", "EXECUTE sequences"
+        )
         if not leaving:
-            return _mark(now)
+            return _mark(now), moved
         if time.monotonic() > deadline:
             raise ServerUnavailable("connections to the test's database that do not end")
         time.sleep(POLL_S)

@@ -18,17 +18,21 @@ LOOK = (["CLIENT", "ID"], ["CLIENT", "LIST"], ["INFO", "commandstats"], ["CONFIG
 EMPTY = (
     "CLIENT UNPAUSE",
     "FLUSHALL ASYNC",
-    "SCRIPT FLUSH",
     "SLOWLOG RESET",
     "LATENCY RESET",
     "ACL LOG RESET",
     "CONFIG RESETSTAT",
-    "ECHO redisperf",
 )
-"""The last one is a mark: whoever resets the statistics as well takes it away."""
-MARK = "echo"
+MARK = ["ECHO", "redisperf"]
+"""Left in the statistics: whoever resets these as well takes it away."""
 CHANGES = frozenset({"config", "config|set", "acl", "acl|setuser", "acl|deluser", "acl|load"})
 """Commands that change settings or users; Redis 6 does not name their second word."""
+REPLICATED = frozenset({"replicaof", "slaveof"})
+CODE = {
+    ("SCRIPT", "FLUSH"): frozenset({"script", "script|load", "eval", "eval_ro"}),
+    ("FUNCTION", "FLUSH"): frozenset({"function|load", "function|restore"}),
+}
+"""By the commands that load it: a new interpreter takes as long as all the rest."""
 
 
 class RedisReset:
@@ -37,10 +41,8 @@ class RedisReset:
     def __init__(self, ask: Ask, version: str) -> None:
         """Raises ServerUnavailable when it does not answer."""
         self._ask = ask
-        self._empty = [*map(str.split, EMPTY)]
-        if not version.startswith("Redis 6"):
-            self._empty.insert(0, ["FUNCTION", "FLUSH"])
-        *_, self._settings, self._users = ask(*LOOK)
+        self._has_functions = not version.startswith("Redis 6")
+        *_, self._settings, self._users, _ = ask(*LOOK, MARK)
         settings = _words(self._settings)
         self._clustered = ("cluster-enabled", "yes") in zip(settings[::2], settings[1::2], strict=True)
         """Then it refuses REPLICAOF."""
@@ -48,17 +50,20 @@ class RedisReset:
     def __call__(self) -> None:
         """Take everything back. Raises ServerUnavailable, also for a setting that cannot be set again."""
         me, clients, statistics = self._ask(*LOOK[:3])
-        commands = [*_ending(_text(clients), str(me)), *self._changed(_called(_text(statistics))), *self._empty]
-        self._ask(*commands)
+        called = _called(_text(statistics))
+        self._ask(*_ending(_text(clients), str(me)), *self._changed(called), *map(str.split, EMPTY), MARK)
 
     def _changed(self, called: set[str]) -> Iterator[Command]:
-        doubt = MARK not in called
+        doubt = "echo" not in called
         if doubt or called & CHANGES:
             settings, users = self._ask(*LOOK[3:])
             yield from _setting_back(_words(self._settings), _words(settings))
             yield from _users_back(_words(self._users), _words(users))
-        if (doubt and not self._clustered) or called & {"replicaof", "slaveof"}:
+        if (doubt and not self._clustered) or called & REPLICATED:
             yield ["REPLICAOF", "NO", "ONE"]
+        for flush, loading in CODE.items():
+            if (doubt or called & (loading | REPLICATED)) and (self._has_functions or flush[0] == "SCRIPT"):
+                yield flush
 
 
 def _ending(clients: str, me: str) -> Iterator[Command]:
@@ -78,7 +83,7 @@ def _called(statistics: str) -> set[str]:
 def _setting_back(before: list[str], now: list[str]) -> Iterator[Command]:
     found = dict(zip(now[::2], now[1::2], strict=True))
     for name, value in zip(before[::2], before[1::2], strict=True):
-        if found.get(name) != value and name not in ("replicaof", "slaveof"):
+        if found.get(name) != value and name not in REPLICATED:
             yield ["CONFIG", "SET", name, value]
 
 
