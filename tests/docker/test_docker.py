@@ -341,6 +341,52 @@ SUITE = """
 """
 
 
+AUTO = """
+import threading
+from redis_perf.servers import docker, embedded
+
+embedded.REDIS_BINARIES = {{}}
+docker.REDIS_IMAGE = {image!r}
+begun = []
+
+class Noted(docker.DockerRedis):
+    def __init__(self, *arguments):
+        begun.append(threading.current_thread().name)
+        super().__init__(*arguments)
+
+docker.DockerRedis = Noted
+"""
+
+
+def test_the_container_that_auto_takes_is_started_while_other_tests_run(
+    pytester: pytest.Pytester, redis_image: str, ours: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTEST_PLUGINS", "pytest_redisperf.plugin")
+    monkeypatch.setenv("CI", "")
+    before = ours()
+    pytester.makeconftest(AUTO.format(image=redis_image))
+    pytester.makepyfile(
+        """
+        import time
+        from conftest import begun
+
+        def test_without_any():
+            deadline = time.monotonic() + 60
+            while not begun:
+                assert time.monotonic() < deadline
+                time.sleep(0.005)
+
+        def test_with_it(redisperf_redis):
+            assert redisperf_redis.ping()
+            assert begun == ["redisperf-start"]
+        """
+    )
+    result = pytester.runpytest_subprocess("-Werror", "-pno:randomly", "--redisperf-redis=auto")
+    result.assert_outcomes(passed=2)
+    assert ours() == before
+
+
 def test_the_fixtures_use_containers_like_any_server(
     pytester: pytest.Pytester,
     redis_image: str,
