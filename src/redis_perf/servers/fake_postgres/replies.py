@@ -64,10 +64,6 @@ class CopyOut:
 Reply: TypeAlias = "Rows | Tag | Refusal | CopyIn | CopyOut"
 
 
-class NothingSaid(NamedTuple):
-    """An empty query string."""
-
-
 ColumnLike: TypeAlias = "str | tuple[str, str]"
 
 
