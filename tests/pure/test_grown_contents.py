@@ -24,7 +24,7 @@ def test_contents_are_as_many_as_the_sizes_allow(contents: list[int]) -> None:
 def test_every_size_between_is_drawn_too(size: int) -> None:
     quiet = settings(max_examples=5000, database=None, suppress_health_check=list(HealthCheck))
     found = find(growth_strategy(st.integers(0, 9), sizes=SIZES), lambda drawn: len(drawn) == size, settings=quiet)
-    assert found == [0] * size
+    assert len(found) == size
 
 
 @pytest.mark.parametrize("sizes", [(), (3,), (5, 2), (-1, 2), (1, "2")])

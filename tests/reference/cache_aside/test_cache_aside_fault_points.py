@@ -23,7 +23,7 @@ from redis_perf.servers import topologies
 from redis_perf.servers.redis_options import RedisOptions
 from redis_perf_reference.outcomes import CacheUnavailable
 
-LEASE_SECONDS = 0.1
+LONGER_LEASE_SECONDS = 0.5  # not over before the other one waits, on a busy machine too
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +58,8 @@ def proxy(redis_url: str) -> Iterator[Proxy]:
 class Broken:
     """One call, on a key and a cache of its own each time, that is started anew for each point."""
 
+    lease_seconds = 0.1
+
     def __init__(self, caches: Any, proxy: Proxy, cached: Any, call: Callable[[Any, str], Any]) -> None:
         self._caches, self._proxy, self._cached, self._call = caches, proxy, cached, call
         self._keys = (f"key {number}" for number in itertools.count())
@@ -66,7 +68,7 @@ class Broken:
     def start(self) -> None:
         self.key = next(self._keys)
         client = self._caches.client(self._proxy.url("redis"), probe_seconds=60)  # the call's round trips and no others
-        self._cache = self._caches.cache(client=client, lease_seconds=LEASE_SECONDS)
+        self._cache = self._caches.cache(client=client, lease_seconds=self.lease_seconds)
         self._cache.get("warm")
         if self._cached is not None:
             self._caches.cache().set(self.key, self._cached)
@@ -150,10 +152,12 @@ def test_a_failed_load_broken_at_its_release_blocks_nobody_for_longer_than_a_lea
 class Waiting(Broken):
     """While somebody else loads, who goes on until the call waits for it or has ended."""
 
+    lease_seconds = LONGER_LEASE_SECONDS
+
     def start(self) -> None:
         super().start()
         self._loading, self._ended = Event(), Event()
-        self._elsewhere = Thread(target=self._get, args=(self._caches.sync_cache(LEASE_SECONDS), self.key))
+        self._elsewhere = Thread(target=self._get, args=(self._caches.sync_cache(self.lease_seconds), self.key))
         self._elsewhere.start()
         assert self._loading.wait(20)
 
@@ -188,6 +192,8 @@ def test_a_wait_for_another_s_load_broken_anywhere_answers_and_the_next_one_is_r
 class WaitedFor(Broken):
     """While it loads somebody else waits for it, and must get this value or load another."""
 
+    lease_seconds = LONGER_LEASE_SECONDS
+
     def __call__(self) -> Any:
         self._waiting, self._answers = list[Thread](), list[Any]()
         try:
@@ -199,7 +205,7 @@ class WaitedFor(Broken):
             assert len(self._answers) == len(self._waiting)
 
     def load(self) -> str:
-        self._waiting.append(Thread(target=self._wait, args=(self._caches.sync_cache(LEASE_SECONDS),)))
+        self._waiting.append(Thread(target=self._wait, args=(self._caches.sync_cache(self.lease_seconds),)))
         self._waiting[-1].start()
         with suppress(redis.ConnectionError):
             while self._waiting[-1].is_alive() and not self._caches.redis.info("clients")["blocked_clients"]:
