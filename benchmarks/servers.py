@@ -150,10 +150,11 @@ def took(began_ns: int, bodies_ns: list[tuple[int, int]], ended_ns: int) -> Took
 
 
 def measured(runs: Runs, rows: Iterable[Row], rounds: int) -> dict[str, Took]:
-    """The medians of each row."""
-    took: dict[str, list[Took]] = {row.name: [] for row in rows}
+    """The medians of each row. The order alternates, for a machine is slower after a row that did much."""
+    forth = list(rows)
+    took: dict[str, list[Took]] = {row.name: [] for row in forth}
     for turn in range(rounds + 1):
-        for row in rows:
+        for row in forth if turn % 2 else reversed(forth):
             one = runs.run(row)
             if turn:
                 took[row.name].append(one)
