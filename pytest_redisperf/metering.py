@@ -246,4 +246,4 @@ def _suite_budget(limits: Limits | None) -> Budget | None:
     try:
         return Budget.of(**counts, latency=None if latency is None else str(latency), allow_nothing=True)
     except (TypeError, ValueError) as error:
-        raise pytest.UsageError(f"redisperf_budget (or --redisperf-budget): {error}") from error
+        raise pytest.UsageError(f"redisperf_budget: {error}") from error
