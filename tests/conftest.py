@@ -2,15 +2,18 @@
 
 import signal
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from redis_perf.recording import _listening
 
-# A busy machine may take long over any example.
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any machine")
+if find_spec("hypothesis"):  # which the README's first line does not install
+    from hypothesis import HealthCheck, settings
+
+    # A busy machine may take long over any example.
+    settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("any machine")
 
 # Who begins a run in the background of a shell has it ignore Ctrl-C, and all that it starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
