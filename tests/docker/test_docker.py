@@ -347,11 +347,12 @@ from redis_perf.servers import docker, embedded
 
 embedded.REDIS_BINARIES = {{}}
 docker.REDIS_IMAGE = {image!r}
-begun = []
+begun, has_begun = [], threading.Event()
 
 class Noted(docker.DockerRedis):
     def __init__(self, *arguments):
         begun.append(threading.current_thread().name)
+        has_begun.set()
         super().__init__(*arguments)
 
 docker.DockerRedis = Noted
@@ -368,14 +369,10 @@ def test_the_container_that_auto_takes_is_started_while_other_tests_run(
     pytester.makeconftest(AUTO.format(image=redis_image))
     pytester.makepyfile(
         """
-        import time
-        from conftest import begun
+        from conftest import begun, has_begun
 
         def test_without_any():
-            deadline = time.monotonic() + 60
-            while not begun:
-                assert time.monotonic() < deadline
-                time.sleep(0.005)
+            assert has_begun.wait(60)
 
         def test_with_it(redisperf_redis):
             assert redisperf_redis.ping()

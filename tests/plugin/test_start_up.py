@@ -113,11 +113,12 @@ ASKING_AN_ENGINE = """
 
     embedded.REDIS_BINARIES = {"no_such_package": "*"}
     engine.find_spec = lambda name: None
-    begun = []
+    begun, has_begun = [], threading.Event()
     begin = fake.FakeRedisServer.__init__
 
     def noted(self):
         begun.append(threading.current_thread().name)
+        has_begun.set()
         begin(self)
 
     fake.FakeRedisServer.__init__ = noted
@@ -129,14 +130,10 @@ def test_what_auto_has_to_ask_an_engine_for_is_begun_while_other_tests_run(pytes
     pytester.makeconftest(ASKING_AN_ENGINE)
     pytester.makepyfile(
         """
-        import time
-        from conftest import begun
+        from conftest import begun, has_begun
 
         def test_without_any():
-            deadline = time.monotonic() + 60
-            while not begun:
-                assert time.monotonic() < deadline
-                time.sleep(0.005)
+            assert has_begun.wait(60)
 
         def test_with_it(redisperf_redis):
             assert begun[0] == "redisperf-start"

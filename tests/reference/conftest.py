@@ -25,6 +25,8 @@ import redis_perf_reference.asyncio as asyncio_twin
 import redis_perf_reference.asyncio.flight as asyncio_flight
 import redis_perf_reference.sync.flight as sync_flight
 from redis_perf import ServerUnavailable, servers
+from redis_perf.proxy import Proxy
+from redis_perf.proxy.faults import Fault, Reset, Restart, When
 from redis_perf.servers import topologies
 from redis_perf.servers.redis_options import RedisOptions
 from redis_perf_reference.resources import script
@@ -54,6 +56,23 @@ def lasting_redis_server() -> Iterator[servers.RedisServer]:
     server = started(lambda backend: topologies.redis_with(backend, RedisOptions(appendonly=True)))
     yield server
     server.stop()
+
+
+@pytest.fixture
+def proxy(redis_url: str) -> Iterator[Proxy]:
+    """Before that Redis, a millisecond away."""
+    with Proxy(redis=redis_url, latency_ns=1_000_000) as proxy:
+        yield proxy
+
+
+@pytest.fixture(params=["reset", "restart"])
+def breaking(request: pytest.FixtureRequest, redis_server: Any) -> Callable[..., Fault]:
+    """Makes the fault for one point."""
+
+    def fault(server: str, side: Any, on: When) -> Fault:
+        return Reset(side, on) if request.param == "reset" else Restart(redis_server, side, on)
+
+    return fault
 
 
 @pytest.fixture(scope="session")

@@ -88,11 +88,7 @@ class TwoTierCache:
         self._subscription: Subscription | None = None
         if shared is not None and listen is not None:
             self._subscription = Subscription(
-                listen,
-                shared.keys.channel,
-                heard=self._hear,
-                missed=self._missed,
-                heartbeat_seconds=heartbeat_seconds,
+                listen, shared.keys.channel, heard=self._hear, missed=self._missed, heartbeat_seconds=heartbeat_seconds
             )
         tell_of_forks(self)
 

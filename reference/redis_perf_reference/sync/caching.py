@@ -32,6 +32,7 @@ from redis_perf_reference.cache_outcome import Told
 from redis_perf_reference.call_keys import CallKeys
 from redis_perf_reference.call_template import CallTemplate
 from redis_perf_reference.lifetime import WithTtl
+from redis_perf_reference.missing import MISSING
 from redis_perf_reference.observer import SILENT
 from redis_perf_reference.outcomes import CacheUnavailable
 from redis_perf_reference.pattern import Pattern, escape
@@ -42,7 +43,6 @@ from redis_perf_reference.sync.two_tier_cache import TwoTierCache
 P = ParamSpec("P")
 S = TypeVar("S")
 T = TypeVar("T")
-_NOTHING: Any = object()
 
 logger = logging.getLogger("redis_perf_reference")
 
@@ -77,8 +77,8 @@ class CachedFunction(Generic[P, T]):
             key = self._known(self._identity(*whole, **kwargs))  # `remembered`: the short way, which nearly all go
         except TypeError:
             key = None
-        value = _NOTHING if key is None else self._held(key, _NOTHING)
-        if value is _NOTHING:
+        value: Any = MISSING if key is None else self._held(key, MISSING)
+        if value is MISSING:
             fetch = partial(self._function, *whole, **kwargs)
             options = {"tags": self._tags_of(whole, kwargs), **self._options} if self._tags else self._options
             value = self._get(key or self._keys.of(whole, kwargs), fetch, **options)

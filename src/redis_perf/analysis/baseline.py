@@ -114,7 +114,7 @@ def shape_changes(base: Entry, head: Entry) -> Iterator[tuple[Store, str, int, i
     """`(store, shape, before, after)` for each shape asked more or less often than before, the greatest rise first."""
     for store in STORES:
         old, new = base.get(store, NOTHING).shapes, head.get(store, NOTHING).shapes
-        changed = [(shape, old.get(shape, 0), new.get(shape, 0)) for shape in old | new]  # type: ignore[operator]
+        changed = [(shape, old.get(shape, 0), new.get(shape, 0)) for shape in {**old, **new}]
         for shape, was, now in sorted(changed, key=lambda change: (change[1] - change[2], change[0])):
             if was != now:
                 yield store, shape, was, now

@@ -6,32 +6,17 @@ and whoever does not is so only until the file's time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from redis_perf.proxy import Proxy, fault_points
-from redis_perf.proxy.faults import Fault, Reset, Restart, When
 from redis_perf_reference.bitbucket import DirectoryEntry
 from redis_perf_reference.outcomes import CacheUnavailable
 
 LEASE_SECONDS = 0.1
-
-
-@pytest.fixture(params=["reset", "restart"])
-def breaking(request: pytest.FixtureRequest, redis_server: Any) -> Callable[..., Fault]:
-    def fault(server: str, side: Any, on: When) -> Fault:
-        return Reset(side, on) if request.param == "reset" else Restart(redis_server, side, on)
-
-    return fault
-
-
-@pytest.fixture
-def proxy(redis_url: str) -> Iterator[Proxy]:
-    with Proxy(redis=redis_url, latency_ns=1_000_000) as proxy:
-        yield proxy
 
 
 class Broken:

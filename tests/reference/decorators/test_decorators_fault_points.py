@@ -7,14 +7,13 @@ caller gets the function's result, others the old or a new one, and nothing in R
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import redis
 
 from redis_perf.proxy import Proxy, fault_points
-from redis_perf.proxy.faults import Fault, Reset, Restart, When
 
 LEASE_SECONDS = 0.03  # of the call that is broken; those who ask later have time
 
@@ -22,20 +21,6 @@ LEASE_SECONDS = 0.03  # of the call that is broken; those who ask later have tim
 @pytest.fixture(scope="module")
 def redis_server(lasting_redis_server: Any) -> Any:
     return lasting_redis_server
-
-
-@pytest.fixture
-def proxy(redis_url: str) -> Iterator[Proxy]:
-    with Proxy(redis=redis_url, latency_ns=1_000_000) as proxy:
-        yield proxy
-
-
-@pytest.fixture(params=["reset", "restart"])
-def breaking(request: pytest.FixtureRequest, redis_server: Any) -> Callable[..., Fault]:
-    def fault(server: str, side: Any, on: When) -> Fault:
-        return Reset(side, on) if request.param == "reset" else Restart(redis_server, side, on)
-
-    return fault
 
 
 @pytest.fixture

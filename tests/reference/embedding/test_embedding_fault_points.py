@@ -7,49 +7,21 @@ caller has the right vectors, and Redis has the right one or none, which expires
 from __future__ import annotations
 
 import itertools
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pytest
 
-from redis_perf import ServerUnavailable, servers
 from redis_perf.proxy import Proxy, fault_points
-from redis_perf.proxy.faults import Fault, Reset, Restart, When
-from redis_perf.servers import topologies
-from redis_perf.servers.redis_options import RedisOptions
+from redis_perf.proxy.faults import Fault
 from redis_perf_reference.outcomes import CacheUnavailable
 
 
 @pytest.fixture(scope="module")
-def redis_server() -> Iterator[servers.RedisServer]:
-    """In the place of the others' that keeps nothing."""
-    try:
-        server = topologies.redis_with("embedded", RedisOptions(appendonly=True))
-    except ServerUnavailable as unavailable:
-        if os.environ.get("REDISPERF_REQUIRE_SERVERS") == "1":
-            raise
-        pytest.skip(str(unavailable))
-    yield server
-    server.stop()
-
-
-@pytest.fixture(params=["reset", "restart"])
-def breaking(request: pytest.FixtureRequest, redis_server: Any) -> Callable[..., Fault]:
-    """Makes the fault for one point."""
-
-    def fault(server: str, side: Any, on: When) -> Fault:
-        return Reset(side, on) if request.param == "reset" else Restart(redis_server, side, on)
-
-    return fault
-
-
-@pytest.fixture
-def proxy(redis_url: str) -> Iterator[Proxy]:
-    with Proxy(redis=redis_url, latency_ns=1_000_000) as proxy:
-        yield proxy
+def redis_server(lasting_redis_server: Any) -> Any:
+    return lasting_redis_server
 
 
 class Broken:

@@ -7,7 +7,6 @@ nothing, and expires.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,12 +14,6 @@ import pytest
 from redis_perf.proxy import Proxy, fault_points
 from redis_perf.proxy.faults import Reset, Restart, When
 from redis_perf_reference.llm import LLMRequest
-
-
-@pytest.fixture
-def proxy(redis_url: str) -> Iterator[Proxy]:
-    with Proxy(redis=redis_url, latency_ns=1_000_000) as proxy:
-        yield proxy
 
 
 class Broken:

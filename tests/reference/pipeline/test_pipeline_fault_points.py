@@ -7,13 +7,12 @@ request is answered, others get a whole answer, the old or a new one, and nothin
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from redis_perf.proxy import Proxy, fault_points
-from redis_perf.proxy.faults import Fault, Reset, Restart, When
 
 CALM = "calm-medium-learning"
 LEASE_SECONDS = 0.03  # of the call that is broken; those who ask later have time
@@ -23,20 +22,6 @@ LONGEST_MS = 2 * (3600 + 10) * 1000  # of a stamp: twice value and lease
 @pytest.fixture(scope="module")
 def redis_server(lasting_redis_server: Any) -> Any:
     return lasting_redis_server
-
-
-@pytest.fixture
-def proxy(redis_url: str) -> Iterator[Proxy]:
-    with Proxy(redis=redis_url, latency_ns=1_000_000) as proxy:
-        yield proxy
-
-
-@pytest.fixture(params=["reset", "restart"])
-def breaking(request: pytest.FixtureRequest, redis_server: Any) -> Callable[..., Fault]:
-    def fault(server: str, side: Any, on: When) -> Fault:
-        return Reset(side, on) if request.param == "reset" else Restart(redis_server, side, on)
-
-    return fault
 
 
 class Broken:
