@@ -9,6 +9,7 @@ import psycopg2  # noqa: F401
 import pytest
 import redis.asyncio  # noqa: F401
 
+import pytest_redisperf.ahead
 import pytest_redisperf.gathering
 import pytest_redisperf.metering  # noqa: F401
 import redis_perf.check  # a test that replaces something in a module must find the one that an inner run will
