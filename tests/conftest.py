@@ -1,5 +1,6 @@
 """What tests of this project need because this project's plugin may be at work around them."""
 
+import gc
 import signal
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -18,6 +19,12 @@ if find_spec("hypothesis"):  # which the README's first line does not install
 # Who begins a run in the background of a shell has it ignore Ctrl-C, and all that it starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays to the end: no collection of garbage needs to look through it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
