@@ -197,6 +197,16 @@ def test_loading_for_as_long_as_the_fault_is_there(proxy: Proxy, client: redis.R
     assert client.get("key") is None
 
 
+def test_a_slot_that_has_moved_names_the_node_to_ask(proxy: Proxy, client: redis.Redis, direct: redis.Redis) -> None:
+    with (
+        proxy.faulty("redis", ErrorReply("MOVED 12539 10.0.0.7:6380")) as lying,
+        pytest.raises(redis.exceptions.MovedError) as moved,
+    ):
+        client.set("key", "x")
+    assert (moved.value.slot_id, moved.value.host, moved.value.port) == (12539, "10.0.0.7", 6380)
+    assert (lying.fired, direct.get("key"), answers(proxy)) == (1, None, ["complete"])
+
+
 def test_a_retry_hides_a_lost_reply_and_executes_twice(proxy: Proxy, direct: redis.Redis) -> None:
     with (
         redis.Redis.from_url(proxy.url("redis"), retry=Retry(NoBackoff(), 1), retry_on_error=[BROKEN]) as client,
