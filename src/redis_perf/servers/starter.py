@@ -36,6 +36,11 @@ KINDS = ("embedded", "system")
 """Of servers that can be handed over."""
 TAKEN = b"T"
 LATER_S = 1.0
+HANDED_OVER: dict[Store, tuple[str, ...]] = {
+    "redis": ("redis_perf.servers.local_redis",),
+    "postgres": ("redis_perf.servers.local_postgres", "redis_perf.servers.isolation.lending"),
+}
+"""The modules of what comes."""
 WHILE_THEY_START = ("redis_perf.servers.isolation.lending", "redis_perf.servers.isolation.schema")
 # Without the site's packages and what the environment tells Python: all else that is imported is found by the path
 # given, where the tests' own directories may come first: a `secrets.py` there is not to hide Python's.
@@ -110,19 +115,23 @@ def start(orders: Sequence[Order]) -> Started:
         life, *channels = [kept.enter_context(pair[0]) for pair in pairs]
         theirs = [passed_on.enter_context(pair[1]).fileno() for pair in pairs]
         words = [word for channel, order in zip(theirs[1:], orders, strict=True) for word in (str(channel), *order)]
-        group = _begun(words, theirs)
+        shell = _begun(words, theirs)
         kept.pop_all()
-    return Started(group, life, channels)
+    for order in orders:  # while the shell is at work
+        for module in HANDED_OVER[order.store]:
+            import_module(module)
+    shell.wait()
+    return Started(shell.pid, life, channels)
 
 
-def _begun(orders: list[str], sockets: list[int]) -> int:
-    """The process group it is in."""
+def _begun(orders: list[str], sockets: list[int]) -> subprocess.Popen[bytes]:
+    """A shell that ends as soon as it has begun it, in a process group that has the shell's id."""
     options = ["-B"] if sys.dont_write_bytecode else []
     if sys.pycache_prefix:
         options += ["-X", f"pycache_prefix={sys.pycache_prefix}"]
     path = os.pathsep.join(place for place in sys.path if place)
     with own_children():
-        shell = subprocess.Popen(
+        return subprocess.Popen(
             ["sh", "-c", 'exec "$@" &', "sh", sys.executable, "-I", "-S", *options, "-c", CODE, path, *orders],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -130,8 +139,6 @@ def _begun(orders: list[str], sockets: list[int]) -> int:
             pass_fds=sockets,
             start_new_session=True,  # out of reach of Ctrl-C
         )
-        shell.wait()
-    return shell.pid
 
 
 def main() -> None:
