@@ -34,6 +34,7 @@ _REMEMBERED = "redisperf/servers"
 _MOST_REMEMBERED = 20
 
 _ASKING = frozenset({"redisperf", "redisperf_proxy"})
+_BEGUN = pytest.StashKey["set[Store]"]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -93,7 +94,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         manager = item.session._fixturemanager
         if manager.getfixturedefs("benchmark", item):
             names.append("benchmark")
-    stores = _stores(item)
+    stores = _stores(item) - _begun(item.config)
     if stores and _will_run(item.config) and not any(item.config.getoption(option, "") for option in _LEAVING_OUT):
         _start_ahead(item.config, stores)
 
@@ -171,6 +172,12 @@ def _start_ahead(config: pytest.Config, stores: set[Store]) -> None:
         from pytest_redisperf.servers import start_ahead
 
         start_ahead(config, stores)
+        _begun(config).update(stores)
+
+
+def _begun(config: pytest.Config) -> set[Store]:
+    """Those that were told to start: most tests ask for what another one has asked for before."""
+    return config.stash.setdefault(_BEGUN, set())
 
 
 def _import_clients(items: list[pytest.Item]) -> None:
