@@ -120,16 +120,10 @@ def schema(tmp_path_factory: pytest.TempPathFactory) -> Schema:
 
 
 @pytest.fixture(scope="module")
-def lending_to_all(postgres_server: servers.PostgresServer) -> Iterator[Lending]:
+def lending(postgres_server: servers.PostgresServer) -> Iterator[Lending]:
     lending = Lending(postgres_server)
     yield lending
     lending.close()
-
-
-@pytest.fixture
-def lending(lending_to_all: Lending) -> Lending:
-    lending_to_all.used_again = 0
-    return lending_to_all
 
 
 @pytest.fixture

@@ -27,8 +27,6 @@ class Lending:
         self._kept: _Kept | None = None
         self._untouched = False
         """No test had the kept one yet."""
-        self.used_again = 0
-        """How often a kept database could be cleaned."""
 
     def begin(self, schema: Schema | None = None, mode: str = "database") -> None:
         """Make what the first test will ask for before it does. Raises ServerUnavailable."""
@@ -51,7 +49,6 @@ class Lending:
         kept, untouched = self._kept, self._untouched
         self._untouched = False
         if kept is not None and kept.template == template and (untouched or kept.reset.clean(spared_pid)):
-            self.used_again += not untouched
             return kept.name
         from redis_perf.servers.isolation.reset import Reset
 
