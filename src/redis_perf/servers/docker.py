@@ -95,15 +95,15 @@ class DockerRedis(OurRedis, OurContainer):
             self._container.end()
         self.start()
 
-    def ask(self, *commands: Sequence[str]) -> list[resp.Reply]:
-        """The replies. Raises ServerUnavailable when it refuses a command or does not answer any more."""
+    def ask(self, *commands: Sequence[str], then: resp.Then = resp.nothing) -> list[resp.Reply]:
+        """The replies, see `resp.ask`. Raises ServerUnavailable when it refuses a command or answers no more."""
         try:
-            return self._asked(*commands)
+            return self._asked(*commands, then=then)
         except OSError as error:
             raise self._container.failure(f"does not answer any more ({error})") from error
 
-    def _asked(self, *commands: Sequence[str]) -> list[resp.Reply]:
-        return resp.ask(self._container.address, ["AUTH", self._password], *commands)[1:]
+    def _asked(self, *commands: Sequence[str], then: resp.Then = resp.nothing) -> list[resp.Reply]:
+        return resp.ask(self._container.address, ["AUTH", self._password], *commands, then=then)[1:]
 
 
 class DockerPostgres(OurPostgres, OurContainer):

@@ -99,14 +99,14 @@ class LocalRedis(OurRedis, OurProcess):
             yield f"port {self.port}"
         yield from self.options.lines(self._administrator_password)
 
-    def ask(self, *commands: Sequence[str]) -> list[resp.Reply]:
-        """The replies, over the private socket, as somebody who may do everything.
+    def ask(self, *commands: Sequence[str], then: resp.Then = resp.nothing) -> list[resp.Reply]:
+        """The replies, over the private socket, as somebody who may do everything; see `resp.ask`.
 
         Raises ServerUnavailable when it refuses a command or does not answer any more.
         """
         login = self.options.login(self._administrator_password)
         try:
-            return resp.ask(self.unix_path, *login, *commands)[len(login) :]
+            return resp.ask(self.unix_path, *login, *commands, then=then)[len(login) :]
         except OSError as error:
             raise self._watched.failure(f"does not answer any more ({error})") from error
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from redis_perf.servers.conditions import Condition, Conditions, full_memory, replica_of_nobody
 from redis_perf.servers.isolation.redis_reset import RedisReset
+from redis_perf.servers.resp import Then, nothing
 
 if TYPE_CHECKING:
     from redis_perf.servers.resp import Reply
@@ -21,8 +22,8 @@ class OurRedis:
     _conditions: Conditions
     _reset: RedisReset | None = None
 
-    def ask(self, *commands: Sequence[str]) -> list[Reply]:
-        """The replies. Raises ServerUnavailable."""
+    def ask(self, *commands: Sequence[str], then: Then = nothing) -> list[Reply]:
+        """The replies, see `resp.ask`. Raises ServerUnavailable."""
         raise NotImplementedError
 
     def look(self) -> None:

@@ -1,9 +1,9 @@
-"""Asking a Redis a few questions without a client library: one connection, one pipeline, closed again."""
+"""Asking a Redis a few questions without a client library: one connection, a pipeline or two, closed again."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from redis_perf.errors import ServerUnavailable
@@ -13,18 +13,36 @@ if TYPE_CHECKING:
 
 Address: TypeAlias = "str | tuple[str, int]"
 Reply: TypeAlias = "bytes | int | list[Reply] | None"
+Command: TypeAlias = "Sequence[str]"
+Then: TypeAlias = "Callable[[list[Reply]], Iterable[Command]]"
 
 TIMEOUT_S = 10.0
 
 
-def ask(address: Address, *commands: Sequence[str], tls: ssl.SSLContext | None = None) -> list[Reply]:
+def nothing(_: list[Reply]) -> tuple[()]:
+    """No more is to be sent."""
+    return ()
+
+
+def ask(
+    address: Address, *commands: Sequence[str], tls: ssl.SSLContext | None = None, then: Then = nothing
+) -> list[Reply]:
     """The replies to these commands, sent as one pipeline to a socket path or (host, port).
+
+    What `then` makes of them is sent as another one, over the same connection; its replies are only looked at.
 
     Raises OSError when it cannot be reached or does not answer in time, ServerUnavailable for an error reply.
     """
     with _connect(address, tls) as connection, connection.makefile("rb") as replies:
+        answers = _answers(connection, replies, commands)
+        _answers(connection, replies, [*then(answers)])
+        return answers
+
+
+def _answers(connection: socket.socket, replies: BinaryIO, commands: Sequence[Command]) -> list[Reply]:
+    if commands:
         connection.sendall(b"".join(map(_encoded, commands)))
-        return [_reply(replies, command[0]) for command in commands]
+    return [_reply(replies, command[0]) for command in commands]
 
 
 def ready(address: Address, login: Sequence[Sequence[str]]) -> str:

@@ -1,18 +1,17 @@
 """A Redis as it was before the first test: empty, with its own settings and users, and nobody connected.
 
-Two pipelines over our own sockets. The first asks who is there and which commands were called, for only these can have
-changed a setting or a user; the second takes everything back.
+Two pipelines over one socket of our own. The first asks who is there and which commands were called, for only these
+can have changed a setting or a user; the second takes everything back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
-from redis_perf.servers.resp import Reply
+from redis_perf.servers.resp import Command, Reply
 
 Ask: TypeAlias = "Callable[..., list[Reply]]"
-Command: TypeAlias = "Sequence[str]"
 
 LOOK = (["CLIENT", "ID"], ["CLIENT", "LIST"], ["INFO", "commandstats"], ["CONFIG", "GET", "*"], ["ACL", "LIST"])
 EMPTY = (
@@ -49,9 +48,14 @@ class RedisReset:
 
     def __call__(self) -> None:
         """Take everything back. Raises ServerUnavailable, also for a setting that cannot be set again."""
-        me, clients, statistics = self._ask(*LOOK[:3])
-        called = _called(_text(statistics))
-        self._ask(*_ending(_text(clients), str(me)), *self._changed(called), *map(str.split, EMPTY), MARK)
+        self._ask(*LOOK[:3], then=self._taking_back)
+
+    def _taking_back(self, seen: list[Reply]) -> Iterator[Command]:
+        *_, me, clients, statistics = seen
+        yield from _ending(_text(clients), str(me))
+        yield from self._changed(_called(_text(statistics)))
+        yield from map(str.split, EMPTY)
+        yield MARK
 
     def _changed(self, called: set[str]) -> Iterator[Command]:
         doubt = "echo" not in called
