@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
@@ -218,7 +218,7 @@ MARKERS = (
 )
 
 
-class Settings(NamedTuple):
+class Settings:  # no NamedTuple: to make one of 16 fields takes every run as long as to import a small module
     """The options as values; field for field the OPTIONS table."""
 
     metered: bool
@@ -238,15 +238,16 @@ class Settings(NamedTuple):
     n_plus_one_threshold: int
     ignore: tuple[Ignore, ...]
 
+    def __init__(self, values: Iterable[object]) -> None:
+        self.__dict__.update(zip(self.__annotations__, values, strict=True))
+
     @classmethod
     def of(cls, config: pytest.Config) -> Settings:
         """Read once in each run. A report that is asked for is one of what was metered."""
         known = config.stash.get(_SETTINGS, None)
         if known is None:
-            read = cls(*(value(config, option) for option in OPTIONS))  # type: ignore[arg-type]
-            known = config.stash[_SETTINGS] = read._replace(
-                metered=read.metered or Reports.of(config).asked or read.n_plus_one in ("report", "fail")
-            )
+            known = config.stash[_SETTINGS] = cls(value(config, option) for option in OPTIONS)
+            known.metered |= Reports.of(config).asked or known.n_plus_one in ("report", "fail")
         return known
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
 
 import pytest
 
@@ -86,7 +86,7 @@ REPORT_OPTIONS = (
 )
 
 
-class Reports(NamedTuple):
+class Reports:
     """The options as values; field for field the REPORT_OPTIONS table."""
 
     write_budgets: str | None
@@ -100,11 +100,14 @@ class Reports(NamedTuple):
     trace: str | None
     github: bool | None
 
+    def __init__(self, values: Iterable[object]) -> None:
+        self.__dict__.update(zip(self.__annotations__, values, strict=True))
+
     @classmethod
     def of(cls, config: pytest.Config) -> Reports:
-        return cls(*(value(config, option) for option in REPORT_OPTIONS))  # type: ignore[arg-type]
+        return cls(value(config, option) for option in REPORT_OPTIONS)
 
     @property
     def asked(self) -> bool:
         """Whether any report is to be made."""
-        return any(self)
+        return any(self.__dict__.values())

@@ -8,7 +8,7 @@ SHOW = """
 
     @pytest.fixture(autouse=True)
     def show(request):
-        print("SETTINGS", *Settings.of(request.config))
+        print("SETTINGS", *vars(Settings.of(request.config)).values())
 """
 TEST = "def test_nothing(): pass"
 DEFAULT = {
