@@ -116,11 +116,11 @@ def start(orders: Sequence[Order]) -> Started:
         theirs = [passed_on.enter_context(pair[1]).fileno() for pair in pairs]
         words = [word for channel, order in zip(theirs[1:], orders, strict=True) for word in (str(channel), *order)]
         shell = _begun(words, theirs)
+        for order in orders:  # while the shell is at work
+            for module in HANDED_OVER[order.store]:
+                import_module(module)
+        shell.wait()
         kept.pop_all()
-    for order in orders:  # while the shell is at work
-        for module in HANDED_OVER[order.store]:
-            import_module(module)
-    shell.wait()
     return Started(shell.pid, life, channels)
 
 
