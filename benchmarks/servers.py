@@ -151,8 +151,8 @@ def took(began_ns: int, bodies_ns: list[tuple[int, int]], ended_ns: int) -> Took
     )
 
 
-def measured(runs: Runs, rows: Iterable[Row], rounds: int) -> dict[str, Took]:
-    """The medians of each row. The order alternates, for a machine is slower after a row that did much."""
+def measured(runs: Runs, rows: Iterable[Row], rounds: int) -> dict[str, list[Took]]:
+    """Of each row, round by round. The order alternates, for a machine is slower after a row that did much."""
     forth = list(rows)
     took: dict[str, list[Took]] = {row.name: [] for row in forth}
     for turn in range(rounds + 1):
@@ -161,32 +161,38 @@ def measured(runs: Runs, rows: Iterable[Row], rounds: int) -> dict[str, Took]:
             if turn:
                 took[row.name].append(one)
             print(".", end="", file=sys.stderr, flush=True)
-    return {name: Took(*map(median, zip(*found, strict=True))) for name, found in took.items()}
+    return took
 
 
-def stacks_table(took: dict[str, Took]) -> Iterable[str]:
+def middle(runs: list[Took]) -> Took:
+    """The median of each figure."""
+    return Took(*map(median, zip(*runs, strict=True)))
+
+
+def stacks_table(took: dict[str, list[Took]]) -> Iterable[str]:
+    """The ratio is the median of those to the same round's floor: the machine's slow minutes are in both."""
     yield f"| ms, {TESTS} tests | first body | a test | exit | wall | first body, to the floor |"
     yield "|---|---|---|---|---|---|"
-    for name, one in took.items():
-        ratio = f"{one.first / took[FLOOR].first:.2f}" if FLOOR in took else ""
-        yield f"| {name} | {one.first:.0f} | {one.test:.1f} | {one.exit:.0f} | {one.wall:.0f} | {ratio} |"
+    for name, runs in took.items():
+        one, ratio = middle(runs), median(mine.first / its.first for mine, its in zip(runs, took[FLOOR], strict=True))
+        yield f"| {name} | {one.first:.0f} | {one.test:.1f} | {one.exit:.0f} | {one.wall:.0f} | {ratio:.2f} |"
 
 
-def goals_table(took: dict[str, Took]) -> Iterable[str]:
-    empty = took[FLOOR].between
+def goals_table(took: dict[str, list[Took]]) -> Iterable[str]:
+    empty = middle(took[FLOOR]).between
     yield "| clean state, ms a test over an empty one | | goal |"
     yield "|---|---|---|"
     for name, goal in GOALS_MS.items():
-        yield f"| {name} | {took[name].between - empty:.2f} | {goal:.0f} |"
+        yield f"| {name} | {middle(took[name]).between - empty:.2f} | {goal:.0f} |"
 
 
-def xdist_table(took: dict[str, Took]) -> Iterable[str]:
+def xdist_table(took: dict[str, list[Took]]) -> Iterable[str]:
     yield f"| wall, ms, {TESTS} tests of 30 ms | serial | `-n 2` | ratio |"
     yield "|---|---|---|---|"
-    for name, one in took.items():
+    for name, runs in took.items():
         stem, _, how = name.rpartition(", ")
         if how == "serial":
-            both = took[f"{stem}, `-n 2`"]
+            one, both = middle(runs), middle(took[f"{stem}, `-n 2`"])
             yield f"| {stem} | {one.wall:.0f} | {both.wall:.0f} | {both.wall / one.wall:.2f} |"
 
 

@@ -18,7 +18,8 @@ Each test gets a database and a Redis of its own, creates a table, inserts, sele
 `reset` and `rollback` the table is the schema's, and with `rollback` nothing is committed. "First body" is from the
 start of pytest to the first test's body; "a test" from one body to the next, its own work included; "exit" from the
 last body until pytest is gone. Where a tool leaves the clean state to its users, it is CREATE and DROP DATABASE, and
-FLUSHALL.""",
+FLUSHALL. Every row names three plugins, for each of which pytest looks through the installed distributions; the ratio
+is the median of those to the floor of the same round.""",
     "redis": """## Redis alone
 
 One INCR a test.""",
