@@ -9,23 +9,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import pytest
 
 
-class Option(NamedTuple):
+class Option:
     """`redisperf_top` in the ini file is `--redisperf-top` on the command line."""
 
-    name: str
-    read: Callable[[str], object]
-    default: object
-    help: str
-    kind: Literal["bool", "int", "string", "linelist"] = "string"
-    metavar: str | None = None
-    environment: str | None = None
-    bare: str | None = None
-    """What the flag means without a value; None: it needs one."""
+    def __init__(
+        self,
+        name: str,
+        read: Callable[[str], object],
+        default: object,
+        help: str,
+        *,
+        kind: Literal["bool", "int", "string", "linelist"] = "string",
+        metavar: str | None = None,
+        environment: str | None = None,
+        bare: str | None = None,
+    ) -> None:
+        """`bare` is what the flag means without a value; None: it needs one."""
+        self.name, self.read, self.default, self.help = name, read, default, help
+        self.kind, self.metavar, self.environment, self.bare = kind, metavar, environment, bare
 
     @property
     def flag(self) -> str:
