@@ -204,12 +204,12 @@ class _Recorded:
         with OwnFaults(self._item, f"reading what its {self._when} phase sent"):
             self._recording.__exit__(kind, error, traceback)
             trace = self._recording.trace
-            phase = phase_of(trace)
             windows = self._item.stash.setdefault(WINDOWS, [])
             self._item.stash[PHASE_WINDOWS] = tuple(windows)
             if self._when != "call" and is_quiet(trace):
                 windows.clear()
                 return
+            phase = phase_of(trace)
             if self._suspects is not None:
                 self._suspects.look(self._item, trace, phase, whole=kind is None)
             phase["fixtures"] = fixtures_of(trace, windows)

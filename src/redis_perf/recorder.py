@@ -274,11 +274,13 @@ class Recorder:
 
     def _forget(self) -> None:
         """No recording looks back: drop what is finished and the logs of connections that are gone."""
-        self._tidy()
+        self.read()
         self._finished.clear()
         self._opened.clear()
         self._children.clear()
-        self._tap_of = {log.conversation.connection: log.tap for log in self._logs}
+        if len(self._tap_of) > len(self._logs) or any(log.closed for log in self._logs):
+            self._tidy()
+            self._tap_of = {log.conversation.connection: log.tap for log in self._logs}
 
     def _tidy(self) -> None:
         """Drop the logs of connections that are gone, unless a recording still has to hear of a problem of theirs."""
