@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from redis_perf.analysis.growth import MEASURES, Growth, Measured
+from redis_perf.analysis.written import Written
 from redis_perf.errors import NothingMeasured
 from redis_perf.recording import Recording, record
 from redis_perf.report.growth import growth_text
@@ -82,7 +83,8 @@ def growth(
     """Measure `run` at each size. `warmup` runs it once before, uncounted, at the smallest size.
 
     Raises ValueError for impossible sizes, TypeError for async functions (await `async_growth` for them), and
-    NothingMeasured where nothing could have grown: `populate` sent nothing, or `run` spent nothing at all.
+    NothingMeasured where nothing could have grown: after the first size `populate` sent nothing, or only read and wrote
+    again what it had written, or `run` spent nothing at all.
     """
     __tracebackhide__ = True
     with closing(_steps(run, populate, reset, sizes, warmup, record, root)) as steps:
@@ -137,7 +139,7 @@ def _steps(
     takes_size = _takes_size(run)
     if populate is None and not takes_size:
         raise TypeError("growth: nothing would grow: give populate=, or a run that takes the size as its argument")
-    traces, before, grew = dict[int, Trace](), 0, populate is None
+    traces, before, growing = dict[int, Trace](), 0, _Growing()
     for size in sizes:
         if reset is not None:
             yield reset
@@ -145,7 +147,7 @@ def _steps(
         if populate is not None:
             with record() as populating:
                 yield _with(populate, size - before)
-            grew = grew or bool(traces and _could_grow(populating.trace))
+            growing.populated(populating.trace)
             before = size
         once = _with(run, size) if takes_size else run
         if warmup and not traces:
@@ -153,19 +155,38 @@ def _steps(
         with record() as running:
             yield once
         traces[size] = running.trace
-    if not grew:
-        raise NothingMeasured(
-            f"growth: populate sent nothing to Redis or Postgres between size {sizes[0]} and {sizes[-1]}, "
-            "so nothing grew and this tests nothing: expected it to add items"
-        )
+    if populate is not None:
+        growing.check(sizes)
     if not any(trace.charged for trace in traces.values()):
         raise NothingMeasured("growth: run sent nothing to Redis or Postgres at any size, so this tests nothing")
     return GrowthMeasured(Measured(traces), root)
 
 
-def _could_grow(trace: Trace) -> bool:
-    """Something was sent, or by a process that is not seen."""
-    return bool(trace.charged) or trace.children > 0
+class _Growing:
+    """What `populate` has sent."""
+
+    def __init__(self) -> None:
+        self._written = Written()
+        self._times = 0
+        self._sent = self._grew = False
+
+    def populated(self, trace: Trace) -> None:
+        """At one more size. What was not seen may have changed something."""
+        changed = self._written.add(trace) or trace.children > 0 or bool(trace.problems)
+        if self._times:
+            self._sent = self._sent or bool(trace.charged)
+            self._grew = self._grew or changed
+        self._times += 1
+
+    def check(self, sizes: Sequence[int]) -> None:
+        """Raises NothingMeasured if it was the same at each size."""
+        if self._grew:
+            return
+        found = "sent nothing to" if not self._sent else "only read, or wrote again what it had written, in"
+        raise NothingMeasured(
+            f"growth: populate {found} Redis or Postgres between size {sizes[0]} and {sizes[-1]}, "
+            "so nothing grew and this tests nothing: expected it to add items"
+        )
 
 
 def _with(function: Callable[[int], Any], argument: int) -> Callable[[], Any]:

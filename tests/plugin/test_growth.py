@@ -61,6 +61,20 @@ def test_a_loop_grows_and_one_command_does_not(run: Run) -> None:
     )
 
 
+def test_a_populate_that_writes_the_same_key_again_tests_nothing_and_says_so(run: Run) -> None:
+    result = run(
+        """
+    def test_same_key(redisperf, redisperf_redis):
+        redis = redisperf_redis
+        redisperf.growth(lambda: redis.get("room"), populate=lambda number: redis.set("room", "here")).assert_constant()
+    """
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["E*growth: populate only read, or wrote again what it had written, in Redis or Postgres*"]
+    )
+
+
 def test_async_code_is_measured_in_its_own_loop(run: Run) -> None:
     result = run(
         """

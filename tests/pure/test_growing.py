@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -50,9 +51,20 @@ class _Window:
         return self
 
     def __exit__(self, *_: object) -> None:
-        get = (Operation("GET", "GET a"),)
-        trips = (RoundTrip("redis", 1, get, at, at, 1, 1) for at in range(self._world.sent - self._before))
+        push = (Operation("RPUSH", "RPUSH a"),)
+        trips = (RoundTrip("redis", 1, push, at, at, 1, 1) for at in range(self._world.sent - self._before))
         self.trace = Trace(round_trips=tuple(trips))
+
+
+class _Always:
+    """Records that one and the same command was sent."""
+
+    def __init__(self, name: str, *, arguments: int, problems: tuple[str, ...] = ()) -> None:
+        sent = RoundTrip("redis", 1, (Operation(name, f"{name} a"),), 0, 1, 1, 1, arguments=arguments)
+        self.trace = Trace(round_trips=(sent,), problems=problems)
+
+    def __call__(self) -> Any:
+        return nullcontext(self)
 
 
 @pytest.fixture
@@ -99,6 +111,25 @@ def test_an_async_function_in_the_sync_call_is_refused_and_not_left_unawaited(wo
 def test_a_populate_that_sends_nothing_makes_the_test_worthless_and_says_so(world: World) -> None:
     with pytest.raises(NothingMeasured, match="populate sent nothing to Redis or Postgres between size 1 and 100"):
         growth(lambda: world.send(), populate=lambda number: None, record=world.record)
+
+
+@pytest.mark.parametrize("name", ["GET", "SET"])
+def test_a_populate_that_reads_or_writes_the_same_again_makes_the_test_worthless_and_says_so(name: str) -> None:
+    with pytest.raises(NothingMeasured) as error:
+        growth(lambda: None, populate=lambda number: None, record=_Always(name, arguments=1))
+    assert str(error.value) == (
+        "growth: populate only read, or wrote again what it had written, in Redis or Postgres between size 1 and 100, "
+        "so nothing grew and this tests nothing: expected it to add items"
+    )
+
+
+def test_a_populate_that_may_have_changed_something_is_believed() -> None:
+    growth(lambda: None, populate=lambda number: None, record=_Always("INCR", arguments=1))
+
+
+def test_what_could_not_be_seen_may_have_changed_something() -> None:
+    unseen = _Always("GET", arguments=1, problems=("connection 1: garbage",))
+    growth(lambda: None, populate=lambda number: None, record=unseen)
 
 
 def test_a_run_that_sends_nothing_at_any_size_makes_the_test_worthless_and_says_so(world: World) -> None:

@@ -67,12 +67,13 @@ class _Questions(dict[tuple[Store, int], tuple[int, bool]]):
 
     def learn(self, trip: RoundTrip) -> tuple[int, bool]:
         number = self._numbers.setdefault(trip.operations, len(self._numbers))
-        known = self[trip.store, id(trip.operations)] = number, _only_read(trip.store, trip.operations)
+        known = self[trip.store, id(trip.operations)] = number, only_reads(trip.store, trip.operations)
         return known
 
 
 @lru_cache(maxsize=512)
-def _only_read(store: Store, operations: tuple[Operation, ...]) -> bool:
+def only_reads(store: Store, operations: tuple[Operation, ...]) -> bool:
+    """All of them are known to, and did not fail."""
     if not operations or any(each.failed for each in operations):
         return False
     if store == "redis":
