@@ -11,11 +11,12 @@ from base64 import b64encode
 
 _RAW = -15
 _FAST = 6
+_encoded = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 def embedded(name: str, values: object) -> str:
     """`<script type="application/octet-stream" id="data-{name}">`: no script to a browser, but data."""
-    text = json.dumps(values, separators=(",", ":"))
+    text = _encoded(values)
     packing = zlib.compressobj(_FAST, zlib.DEFLATED, _RAW)
     deflated = packing.compress(text.encode("ascii")) + packing.flush()
     return f'<script type="application/octet-stream" id="data-{name}">{b64encode(deflated).decode("ascii")}</script>\n'
