@@ -189,13 +189,14 @@ def test_show_keeps_what_is_whole_of_a_file_that_is_cut_off(written, capsys):
         (
             "empty.jsonl",
             b"",
-            "empty, expected a redisperf trace; record one with `redisperf run --out FILE -- COMMAND`",
+            "empty, expected a redisperf trace; record one with `redisperf run --out FILE -- COMMAND` or "
+            "`pytest --redisperf-trace=FILE`",
         ),
         (
             "image.png",
             b"\x89PNG\r\n\x1a\n",
             "line 1: not a redisperf trace: expected its header, found '\\udc89PNG\\r'; "
-            "record one with `redisperf run --out FILE -- COMMAND`",
+            "record one with `redisperf run --out FILE -- COMMAND` or `pytest --redisperf-trace=FILE`",
         ),
         (
             "newer.jsonl",

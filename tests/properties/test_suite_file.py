@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from redis_perf.analysis.analysed import analysed
 from redis_perf.analysis.tally import STORES, Tally, depth_of, tallies
-from redis_perf.report.jsonl import TraceFileError
+from redis_perf.report.file_kind import TraceFileError
 from redis_perf.report.suite_file import dumps, loads, read
 from redis_perf.report.suite_json import schema, summary
 from redis_perf.suite import FixtureSpent, Meant, Suite, Tested

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redis_perf.report.compact import packed, unpacked
-from redis_perf.report.jsonl import TraceFileError, dumps, loads
+from redis_perf.report.file_kind import TraceFileError
+from redis_perf.report.jsonl import dumps, loads
 from redis_perf.trace import Opened, Operation, Path, Problem, RoundTrip, Site, Tapped, Trace
 
 TEXT = st.text(max_size=12) | st.sampled_from(["", "a\nb", "\u2028", "\udcff", '"', "größer"])

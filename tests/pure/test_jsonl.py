@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from redis_perf.report.file_kind import TraceFileError
 from redis_perf.report.jsonl import (
-    TraceFileError,
     dumps,
     end_line,
     header_line,
@@ -22,6 +22,7 @@ from redis_perf.trace import Opened, Operation, Problem, RoundTrip, Site, Tapped
 
 GET, SET = Operation("GET", "GET user:{}"), Operation("SET", "SET user:{}", failed=True)
 HEADER = header_line(Trace())
+RECORD = "record one with `redisperf run --out FILE -- COMMAND` or `pytest --redisperf-trace=FILE`"
 
 
 def trip(*operations, started_ns=5, **changes):
@@ -184,7 +185,7 @@ def test_a_file_without_its_end_line_says_so():
 
 
 def test_an_empty_file_is_refused():
-    assert refusal() == ("empty, expected a redisperf trace; record one with `redisperf run --out FILE -- COMMAND`")
+    assert refusal() == f"empty, expected a redisperf trace; {RECORD}"
 
 
 @pytest.mark.parametrize(
@@ -198,17 +199,11 @@ def test_an_empty_file_is_refused():
     ],
 )
 def test_a_file_of_another_kind_is_refused(line, found):
-    assert refusal(line, "more\n") == (
-        f"line 1: not a redisperf trace: expected its header, found {found}; "
-        "record one with `redisperf run --out FILE -- COMMAND`"
-    )
+    assert refusal(line, "more\n") == (f"line 1: not a redisperf trace: expected its header, found {found}; {RECORD}")
 
 
 def test_a_header_that_is_cut_off_is_refused():
-    assert refusal(HEADER[:40]) == (
-        "line 1: cut off within the header, so there is nothing to read; "
-        "record one with `redisperf run --out FILE -- COMMAND`"
-    )
+    assert refusal(HEADER[:40]) == (f"line 1: cut off within the header, so there is nothing to read; {RECORD}")
 
 
 def test_a_newer_version_is_refused():

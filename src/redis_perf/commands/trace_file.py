@@ -8,7 +8,8 @@ from itertools import chain
 from pathlib import Path
 
 from redis_perf.commands import CommandError
-from redis_perf.report.jsonl import TraceFileError, dumps, loads
+from redis_perf.report.file_kind import TraceFileError
+from redis_perf.report.jsonl import dumps, loads
 from redis_perf.suite import Suite
 from redis_perf.trace import Trace
 from redis_perf.uncollected import uncollected
@@ -76,7 +77,7 @@ def _either(lines: Iterable[str]) -> Trace | Suite:
     rest = iter(lines)
     first = next(rest, "")
     whole = chain([first] if first else [], rest)
-    return suite_file.loads(whole) if f'"{suite_file.FORMAT}"' in first[:60] else loads(whole)
+    return suite_file.loads(whole) if f'"{suite_file.KIND.format}"' in first[:60] else loads(whole)
 
 
 def _lines(lines: Iterable[bytes]) -> Iterator[str]:

@@ -13,7 +13,8 @@ from dataclasses import replace
 from heapq import merge
 from typing import Final, TypeAlias
 
-from redis_perf.report.attributes import Attributes, WrongAttribute, shown
+from redis_perf.report.attributes import Attributes, WrongAttribute
+from redis_perf.report.file_kind import FileKind, damaged
 from redis_perf.report.records import (
     PURPOSES,
     Record,
@@ -28,17 +29,12 @@ from redis_perf.report.records import (
 )
 from redis_perf.trace import Opened, Problem, RoundTrip, Trace
 
-FORMAT: Final = "redisperf-trace"
-VERSION: Final = 1
+KIND: Final = FileKind(
+    "trace", 1, "record one with `redisperf run --out FILE -- COMMAND` or `pytest --redisperf-trace=FILE`"
+)
 
 Part: TypeAlias = Trace | Opened | RoundTrip | Problem | str
 """What a line holds. The header is a Trace without round trips; a `str` that is no Problem is a note."""
-
-_RECORD: Final = "record one with `redisperf run --out FILE -- COMMAND`"
-
-
-class TraceFileError(Exception):
-    """A trace file that cannot be read: which line, what was expected, what was found, what to do; one line."""
 
 
 def dumps(trace: Trace) -> Iterator[str]:
@@ -53,7 +49,7 @@ def dumps(trace: Trace) -> Iterator[str]:
 
 def header_line(trace: Trace) -> str:
     """The first line: all of the trace but its round trips and connections."""
-    return _line({"redisperf.format": FORMAT, "redisperf.format.version": VERSION} | head_record(trace))
+    return _line(KIND.header | head_record(trace))
 
 
 def head_record(trace: Trace) -> Record:
@@ -126,53 +122,25 @@ def loads(lines: Iterable[str]) -> Trace:
 def read(lines: Iterable[str]) -> Iterator[Part]:
     """The parts as they come, the header's first. Raises TraceFileError as `loads` does."""
     rest = iter(lines)
-    yield _header(next(rest, ""))
+    yield KIND.read(next(rest, ""), to_head)
     number, ended = 1, False
     for number, line in enumerate(rest, 2):
         try:
             attributes = Attributes.of(line)
         except WrongAttribute as wrong:
             if line.endswith("\n") or next(rest, None) is not None:
-                raise _damaged(number, wrong) from wrong
+                raise damaged(number, wrong) from wrong
             yield Problem(f"the trace file is cut off within line {number}: what came after is lost", None)
             return
         if ended:
-            raise _damaged(number, "expected nothing after the end line: one file holds one trace")
+            raise damaged(number, "expected nothing after the end line: one file holds one trace")
         ended = attributes.values.get("redisperf.kind") == "end"
         try:
             yield from _part(attributes)
         except WrongAttribute as wrong:
-            raise _damaged(number, wrong) from wrong
+            raise damaged(number, wrong) from wrong
     if not ended:
         yield Problem(f"the trace file is cut off after line {number}: what came after, if anything, is lost", None)
-
-
-def _damaged(number: int, problem: object) -> TraceFileError:
-    return TraceFileError(f"line {number}: {problem}; the file is damaged: record it again")
-
-
-def _header(line: str) -> Trace:
-    if not line:
-        raise TraceFileError(f"empty, expected a redisperf trace; {_RECORD}")
-    try:
-        attributes = Attributes.of(line)
-    except WrongAttribute:
-        attributes = Attributes({})
-    if not attributes.values and line.startswith('{"redisperf.format"'):
-        raise TraceFileError(f"line 1: cut off within the header, so there is nothing to read; {_RECORD}")
-    if attributes.values.get("redisperf.format") != FORMAT:
-        found = shown(line.rstrip("\n"))
-        raise TraceFileError(f"line 1: not a redisperf trace: expected its header, found {found}; {_RECORD}")
-    try:
-        version = attributes.number("redisperf.format.version")
-        if version == VERSION:
-            return to_head(attributes)
-    except WrongAttribute as wrong:
-        raise _damaged(1, wrong) from wrong
-    raise TraceFileError(
-        f"line 1: trace file version {version}, expected {VERSION}: "
-        "upgrade pytest-redisperf, or record it again with this one"
-    )
 
 
 def to_head(attributes: Attributes) -> Trace:

@@ -14,21 +14,20 @@ from functools import lru_cache
 from heapq import merge
 from typing import Final, TypeAlias
 
-from redis_perf.report.attributes import Attributes, WrongAttribute, shown
-from redis_perf.report.jsonl import TraceFileError, head_record, opened_line, to_head
+from redis_perf.report.attributes import Attributes, WrongAttribute
+from redis_perf.report.file_kind import FileKind, damaged
+from redis_perf.report.jsonl import head_record, opened_line, to_head
 from redis_perf.report.records import Record, from_site, to_a_site, to_opened
 from redis_perf.report.trip_lines import TripReader, TripWriter, trip_of
 from redis_perf.suite import Broken, FixtureSpent, Meant, Outcome, Suite, Tested, When
 from redis_perf.trace import Opened, Purpose, RoundTrip, Tapped, Trace
 
 _encoded: Final = json.JSONEncoder(separators=(",", ":")).encode
-FORMAT: Final = "redisperf-suite"
-VERSION: Final = 1
+KIND: Final = FileKind("suite", 1, "record one with `pytest --redisperf-trace=FILE`")
 
 Part: TypeAlias = Suite | Tested | str
 """The header is a Suite without tests; a `str` says what is missing."""
 
-RECORD: Final = "record one with `pytest --redisperf-trace=FILE`"
 _OUTCOMES: Final[dict[str, Outcome]] = {
     "passed": "passed", "failed": "failed", "error": "error",
     "skipped": "skipped", "xfailed": "xfailed", "xpassed": "xpassed",
@@ -49,9 +48,8 @@ def dumps(suite: Suite) -> Iterator[str]:
 def header_line(suite: Suite) -> str:
     """The first line: all of the suite but its tests."""
     return _line(
-        {
-            "redisperf.format": FORMAT,
-            "redisperf.format.version": VERSION,
+        KIND.header
+        | {
             "redisperf.root": suite.root,
             "redisperf.networks_ns": list(suite.networks_ns),
             "redisperf.incomplete": list(suite.incomplete),
@@ -137,11 +135,11 @@ def loads(lines: Iterable[str]) -> Suite:
 def read(lines: Iterable[str]) -> Iterator[Part]:
     """The parts as they come, the header's first. Raises TraceFileError as `loads` does."""
     rest = iter(lines)
-    yield _header(next(rest, ""))
+    yield KIND.read(next(rest, ""), _head)
     reader, test, number = TripReader(), _Test(), 1
     for number, line in enumerate(rest, 2):
         if test.ended:
-            raise _damaged(number, "expected nothing after the end line: one file holds one suite")
+            raise damaged(number, "expected nothing after the end line: one file holds one suite")
         try:
             trip = reader.trip(line)
             if trip is not None:
@@ -150,14 +148,14 @@ def read(lines: Iterable[str]) -> Iterator[Part]:
             attributes = Attributes.of(line)
         except WrongAttribute as wrong:
             if line.endswith("\n") or next(rest, None) is not None:
-                raise _damaged(number, wrong) from wrong
+                raise damaged(number, wrong) from wrong
             yield from test.finished()
             yield f"the suite file is cut off within line {number}: what came after is lost"
             return
         try:
             yield from test.part(attributes)
         except WrongAttribute as wrong:
-            raise _damaged(number, wrong) from wrong
+            raise damaged(number, wrong) from wrong
     if not test.ended:
         yield from test.finished()
         yield f"the suite file is cut off after line {number}: what came after, if anything, is lost"
@@ -247,30 +245,6 @@ def _to_meant(attributes: Attributes) -> Iterator[Meant]:
         yield Meant(shape=each.text("db.query.summary"), site=to_a_site(each))
 
 
-def _header(line: str) -> Suite:
-    if not line:
-        raise TraceFileError(f"empty, expected a redisperf suite; {RECORD}")
-    try:
-        attributes = Attributes.of(line)
-    except WrongAttribute:
-        attributes = Attributes({})
-    if not attributes.values and line.startswith('{"redisperf.format"'):
-        raise TraceFileError(f"line 1: cut off within the header, so there is nothing to read; {RECORD}")
-    if attributes.values.get("redisperf.format") != FORMAT:
-        found = shown(line.rstrip("\n"))
-        raise TraceFileError(f"line 1: not a redisperf suite: expected its header, found {found}; {RECORD}")
-    try:
-        version = attributes.number("redisperf.format.version")
-        if version == VERSION:
-            return _head(attributes)
-    except WrongAttribute as wrong:
-        raise _damaged(1, wrong) from wrong
-    raise TraceFileError(
-        f"line 1: suite file version {version}, expected {VERSION}: "
-        "upgrade pytest-redisperf, or record it again with this one"
-    )
-
-
 def _head(attributes: Attributes) -> Suite:
     return Suite(
         root=attributes.text("redisperf.root"),
@@ -278,7 +252,3 @@ def _head(attributes: Attributes) -> Suite:
         incomplete=attributes.texts("redisperf.incomplete"),
         threshold=attributes.number("redisperf.threshold"),
     )
-
-
-def _damaged(number: int, problem: object) -> TraceFileError:
-    return TraceFileError(f"line {number}: {problem}; the file is damaged: record it again")
