@@ -133,6 +133,8 @@ class Metering:
                 report.user_properties = list(item.user_properties)
         if call.excinfo is not None and call.excinfo.errisinstance((BudgetExceeded, NothingMeasured)):
             _lead_with_the_number(report, call.excinfo)
+        if call.when == "call" and VERDICT in item.stash:
+            _point_at_the_test(report, item)
         if call.when == "teardown" and CALL in item.stash:
             del item.stash[CALL]  # the session keeps its items; it need not keep what each of them sent
         return report
@@ -227,6 +229,14 @@ def _lead_with_the_number(report: pytest.TestReport, excinfo: pytest.ExceptionIn
     report.longrepr.reprcrash.message = report.longrepr.reprcrash.message.removeprefix(name)
     for entry in report.longrepr.reprtraceback.reprentries:
         entry.lines = [line.replace(name, "", 1) if line.startswith("E ") else line for line in entry.lines]
+
+
+def _point_at_the_test(report: pytest.TestReport, item: pytest.Item) -> None:
+    """`--tb=line` says where: for what a whole test spent that is the test, not the line of ours that failed it."""
+    if isinstance(report.longrepr, ExceptionRepr) and report.longrepr.reprcrash is not None:
+        file, line, _ = item.reportinfo()
+        report.longrepr.reprcrash.path = str(file)
+        report.longrepr.reprcrash.lineno = (line or 0) + 1
 
 
 def _marked_budget(mark: pytest.Mark) -> Budget:

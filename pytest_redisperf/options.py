@@ -87,10 +87,12 @@ def _limits(text: str) -> Limits:
     limits: dict[str, int | str] = {}
     for part in text.split():
         name, _, number = part.partition("=")
+        if name in limits:
+            raise ValueError(f"{part!r} is a second limit for {name}; give one for each name")
         if name == "latency":
             limits[name] = number
             continue
-        if not name.isidentifier() or not number.isdigit():
+        if not name.isidentifier() or not (number.isascii() and number.isdigit()):
             raise ValueError(f"{part!r} is not a limit; give name=number, such as redis=10 postgres=5")
         limits[name] = int(number)
     return limits

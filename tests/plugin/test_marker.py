@@ -58,6 +58,14 @@ def test_a_test_over_its_budget_fails_with_the_text_and_nothing_internal(run):
     result.stdout.no_fnmatch_line("*hidden*")
 
 
+def test_a_line_of_a_traceback_names_the_test_and_none_of_ours(run):
+    result = run(GET.format(budget=1, times=2), "--tb=line")
+    result.stdout.fnmatch_lines(
+        ["*test_a_line_of_a_traceback_names_the_test_and_none_of_ours.py:3: *budget 1, spent 2*"]
+    )
+    result.stdout.no_fnmatch_line("*spending.py*")
+
+
 def test_the_closest_mark_wins(run):
     result = run(
         """

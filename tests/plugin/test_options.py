@@ -123,6 +123,11 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_ini_file(s
             "--redisperf-budget=redis:3",
             "--redisperf-budget: 'redis:3' is not a limit; give name=number, such as redis=10 postgres=5",
         ),
+        ("--redisperf-budget=redis=²", "--redisperf-budget: 'redis=²' is not a limit; give name=number, *"),
+        (
+            "--redisperf-budget=redis=1 redis=2",
+            "--redisperf-budget: 'redis=2' is a second limit for redis; give one for each name",
+        ),
         (
             "--redisperf-tap=wire",
             "--redisperf-tap: 'wire' is not a place to count at; give clients or proxy",
