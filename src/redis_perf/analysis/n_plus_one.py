@@ -47,9 +47,7 @@ _IS_CONTROL: Final = re.compile(r"\b(?:pg_\w+|set_config|current_setting)\(", re
 
 
 _times_ns = attrgetter("started_ns", "ended_ns")
-_PLAIN: Final = ("store", "server", "name", "lane", "answer", "purpose", "waited")
-_plainly = attrgetter(*_PLAIN)
-_way = attrgetter(*_PLAIN, "operations", "site", "path")
+_way = attrgetter("operations", "site", "path", "store", "server", "name", "lane", "answer", "purpose", "waited")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +91,10 @@ def _ways(charged: Sequence[RoundTrip], threshold: int) -> Iterable[list[RoundTr
     """Those that went the same way together. What is the same is mostly the same object, which spares its hash."""
     by_object: dict[Hashable, list[RoundTrip]] = {}
     for trip in charged if len(charged) >= threshold else ():
-        objects = _plainly(trip), id(trip.operations), id(trip.site), id(trip.path)
+        objects = (
+            id(trip.operations), id(trip.site), id(trip.path), trip.store, trip.server, trip.name, trip.lane,
+            trip.answer, trip.purpose, trip.waited,
+        )  # fmt: skip
         by_object.setdefault(objects, []).append(trip)
     ways: dict[Hashable, list[RoundTrip]] = {}
     for trips in by_object.values():

@@ -52,8 +52,7 @@ def wasted(trips: Sequence[RoundTrip]) -> list[Waste]:
     commands = [operation for operations in asked for operation in operations]
     return [
         *(_cold_scripts(redis) if any(each.shape.startswith(("SCRIPT LOAD", "EVAL ")) for each in commands) else ()),
-        *_lonely_transactions(postgres),
-        *_prepares(postgres),
+        *((*_lonely_transactions(postgres), *_prepares(postgres)) if postgres else ()),
         *(_keys(redis) if any(each.name == "KEYS" for each in commands) else ()),
         *_large_replies(counted),
         *_repeated_reads(counted),

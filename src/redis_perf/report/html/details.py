@@ -147,15 +147,24 @@ class Block:
         }
 
     def _numbered(self, trips: Sequence[RoundTrip]) -> list[int]:
-        """The number of each one's sort."""
-        known, numbers = self._sorts, []
-        for trip, of_sort in zip(trips, map(_OF_SORT, trips), strict=True):
-            number = known.get(of_sort)
+        """The number of each one's sort. What is the same is mostly the same object, which spares its hash."""
+        met, numbers = dict[Hashable, int](), []
+        for trip in trips:
+            objects = (
+                id(trip.operations), id(trip.site), id(trip.path), trip.connection, trip.lane, trip.store, trip.purpose,
+                trip.answer, trip.waited, trip.server, trip.name, trip.commits,
+            )  # fmt: skip
+            number = met.get(objects)
             if number is None:
-                number = known[of_sort] = len(self._plain_sorts)
-                self._plain_sorts.append(self._plain_sort(trip))
+                number = met[objects] = self._number(trip)
             numbers.append(number)
         return numbers
+
+    def _number(self, trip: RoundTrip) -> int:
+        number = self._sorts.setdefault(_OF_SORT(trip), len(self._plain_sorts))
+        if number == len(self._plain_sorts):
+            self._plain_sorts.append(self._plain_sort(trip))
+        return number
 
     def _plain_sort(self, trip: RoundTrip) -> Sort:
         return Sort(
