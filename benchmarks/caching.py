@@ -1,4 +1,8 @@
-"""What caches take, ours and others', beside a raw GET in the same run: `python benchmarks/caching.py [NAME...]`.
+"""What caches take, ours and others', beside a raw GET in the same run.
+
+    python benchmarks/caching.py [PEER...] [--row TEXT...]
+
+All peers (modules of caches/) if none is named, and all rows, or those that hold one of the texts.
 
     pip install 'cashews[redis]' aiocache dogpile.cache django-redis redisvl 'requests-cache[redis]' cachetools hiredis
 
@@ -10,6 +14,7 @@ own. Prints Markdown.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import platform
 import sys
@@ -34,12 +39,13 @@ OURS = ("ours", "ours, asyncio")
 
 
 class Results:
-    """By row, then by contender's name."""
+    """By row, then by contender's name. Without any `parts` of names, of all rows."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, parts: list[str]) -> None:
         self._url = url
         self._raw = redis.Redis.from_url(url)
-        self.rows: dict[str, dict[str, Measured]] = {row: {} for row in ROWS}
+        self.rows: dict[str, dict[str, Measured]] = {row: {} for row in ROWS if _has_one(row, parts)}
+        self._all = not parts
         self.loads: dict[str, int | None] = {}
         self.waits: dict[str, bool] = {}
 
@@ -47,11 +53,13 @@ class Results:
         self._fill(0)
         async with entering as contender:
             for row, each in contender.cases.items():
+                if row not in self.rows:
+                    continue
                 if row in (case.SCAN, case.AT_ONCE):
                     self._fill(STRANGERS)
                 self.rows[row][contender.name] = await measured(row, each, self._get)
             self.waits[contender.name] = contender.waits
-            self.loads[contender.name] = await loads_of_a_herd(contender)
+            self.loads[contender.name] = await loads_of_a_herd(contender) if self._all else None
 
     def _fill(self, strangers: int) -> None:
         self._raw.flushall()
@@ -63,11 +71,17 @@ class Results:
         return self._raw.get("raw")
 
 
+def _has_one(row: str, parts: list[str]) -> bool:
+    return not parts or any(part in row for part in parts)
+
+
 def table(results: Results) -> list[str]:
     names = list(results.loads)
     lines = ["| round trips · x GET | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
     for row, cells in results.rows.items():
         lines.append(f"| {row} | " + " | ".join(shown(row, cells.get(name)) for name in names) + " |")
+    if not any(results.loads.values()):
+        return lines
     loads = ("-" if count is None else str(count) for count in results.loads.values())
     return [*lines, f"| loads for 50 misses at once in one process | {' | '.join(loads)} |"]
 
@@ -122,8 +136,14 @@ def found(distribution: str) -> str:
         return "not installed"
 
 
-async def run(url: str, wanted: list[str]) -> tuple[Results, list[str], list[str]]:
-    results, seen, missing = Results(url), [], []
+def get_us(results: Results) -> float:
+    """The median of a row's GETs."""
+    cell = next(cells["ours"] for cells in results.rows.values() if "ours" in cells)
+    return cell.ns / cell.times_get / 1000
+
+
+async def run(url: str, wanted: list[str], rows: list[str]) -> tuple[Results, list[str], list[str]]:
+    results, seen, missing = Results(url, rows), [], []
     await results.add(ours(url))
     await results.add(ours(url, "asyncio"))
     for peer in PEERS:
@@ -138,13 +158,16 @@ async def run(url: str, wanted: list[str]) -> tuple[Results, list[str], list[str
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("peers", nargs="*")
+    parser.add_argument("--row", action="append", default=[])
+    options = parser.parse_args()
     warnings.simplefilter("ignore")  # the peers' own
     server = servers.redis("embedded")
     try:
-        results, seen, missing = asyncio.run(run(server.url, sys.argv[1:]))
-        (get,) = (cell.ns / cell.times_get for cell in [results.rows[case.HIT]["ours"]])
+        results, seen, missing = asyncio.run(run(server.url, options.peers, options.row))
         print(f"{versions(seen)}; {server.version}; Python {platform.python_version()}.")
-        print(f"A GET of 2 kB took {get / 1000:.0f} us.\n")
+        print(f"A GET of 2 kB took {get_us(results):.0f} us.\n")
         print("\n".join([*table(results), "", *verdicts(results)]))
         for line in missing:
             print(f"\nNot seen: {line}.")
