@@ -6,7 +6,10 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from time import sleep
 from typing import Any
+
+REST_SECONDS = 0.002
 
 
 class BackgroundTask:
@@ -29,6 +32,9 @@ class BackgroundTask:
 
     async def pause(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+    async def rest(self) -> None:
+        """A task takes nothing from others by going on at once."""
 
     async def stop(self, wake: Callable[[], Awaitable[None]]) -> None:
         """Cancelling needs no waking."""
@@ -66,6 +72,11 @@ class BackgroundThread:
 
     def pause(self, seconds: float) -> None:
         self._ending.wait(seconds)
+
+    def rest(self) -> None:
+        """Between two pieces of work. A thread that is woken while another one works holds that up for longer than its
+        work takes: so what comes within this time is one piece."""
+        sleep(REST_SECONDS)
 
     def stop(self, wake: Callable[[], None]) -> None:
         """`wake` makes work that waits look at `ending`."""

@@ -9,25 +9,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import TimeoutError
 
 from redis_perf_reference.connection_options import connection_options
 from redis_perf_reference.packed import packed
 
+HEARD_BYTES = 65536
+
 
 class Exchange:
-    """`connect` makes a connection like those of `redis`, `subscriber` one to hear on; either opens when first used."""
+    """`connect` makes a connection like those of `redis`, which opens when first used."""
 
     def __init__(self, redis: Redis) -> None:
         options = connection_options(redis.connection_pool.connection_kwargs)
         self._timeout_seconds = options.get("socket_timeout")
-        self.subscriber: Callable[..., Any] = partial(redis.connection_pool.connection_class, **options)
-        self.connect: Callable[..., Any] = partial(self.subscriber, socket_timeout=None)
+        connection = partial(redis.connection_pool.connection_class, **options)
+        self.connect: Callable[..., Any] = partial(connection, socket_timeout=None)
+
+    def subscriber(self, heard_within_seconds: float) -> Any:
+        """A connection to hear on."""
+        return self.connect(socket_timeout=heard_within_seconds)
 
     async def __call__(self, connection: Any, command: tuple[Any, ...], blocks_seconds: float = 0) -> Any:
         """The reply as bytes, of a command that may block. Raises what redis-py raises, and Python's TimeoutError."""
@@ -44,9 +48,13 @@ class Exchange:
         return bool(await connection.can_read_destructive() or connection._reader._buffer)
 
     @staticmethod
-    async def heard(connection: Any, timeout_seconds: float) -> Any:
-        """What came next, message or reply; None if nothing came in time. Raises what redis-py raises."""
-        with suppress(TimeoutError):
-            return await connection.read_response(
-                disable_decoding=True, timeout=timeout_seconds, disconnect_on_error=False, push_request=True
-            )
+    async def heard(connection: Any) -> bytes | None:
+        """What came next on a `subscriber`; None if nothing came in its time. Raises OSError, also at the end."""
+        try:
+            async with asyncio.timeout(connection.socket_timeout):
+                data: bytes = await connection._reader.read(HEARD_BYTES)
+        except TimeoutError:
+            return None
+        if not data:
+            raise ConnectionError("closed by the server")
+        return data

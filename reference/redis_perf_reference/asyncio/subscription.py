@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from redis_perf_reference.asyncio.exchange import Exchange
+from redis_perf_reference.channel_messages import ChannelMessages
 from redis_perf_reference.listener import BackgroundTask
 
 logger = logging.getLogger("redis_perf_reference")
@@ -39,6 +40,7 @@ class Subscription:
         self._heard, self._missed = heard, missed
         self._heartbeat_seconds, self._retry_seconds = heartbeat_seconds, retry_seconds
         self._connection: Any = None
+        self._messages = ChannelMessages(channel)
         self._asked = False
         self._background = BackgroundTask(self._listen, f"subscription to {channel}")
 
@@ -59,11 +61,15 @@ class Subscription:
 
     async def _subscribe(self) -> None:
         try:
-            self._connection = self._exchange.subscriber()
+            self._connection = self._exchange.subscriber(self._heartbeat_seconds)
+            self._messages = ChannelMessages(self._channel)
             await self._connection.send_command("SUBSCRIBE", self._channel)
-            if await self._exchange.heard(self._connection, self._heartbeat_seconds) is None:
-                raise RedisError(f"no answer to SUBSCRIBE within {self._heartbeat_seconds} s")
-        except (RedisError, OSError) as error:
+            while not self._messages.replies:
+                data = await self._exchange.heard(self._connection)
+                if data is None:
+                    raise RedisError(f"no answer to SUBSCRIBE within {self._heartbeat_seconds} s")
+                self._messages.take(data)
+        except (RedisError, OSError, ValueError) as error:
             logger.warning("not subscribed to %s: %s: %s", self._channel, type(error).__name__, error)
             await self._drop()
         else:
@@ -90,16 +96,17 @@ class Subscription:
             await self._drop()
 
     async def _next(self) -> None:
-        said = await self._exchange.heard(self._connection, self._heartbeat_seconds)
-        if said is None:
+        data = await self._exchange.heard(self._connection)
+        if data is None:
             if self._asked:
                 raise RedisError(f"no sign of life for {self._heartbeat_seconds} s")
             self._asked = True
             await self._connection.send_command("PING")
             return
         self._asked = False
-        if isinstance(said, list) and said[0] == b"message":
-            self._heard(said[2])
+        for message in self._messages.take(data):
+            self._heard(message)
+        await self._background.rest()
 
     async def _wake(self) -> None:
         with suppress(RedisError, OSError, AttributeError):  # without a connection there is nobody to wake

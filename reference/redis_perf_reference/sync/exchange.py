@@ -1,6 +1,7 @@
 """Exchange: what goes over a connection of redis-py, either a command and its reply or what is told on a channel.
 
-Written by hand, as is its twin in `asyncio/`.
+Written by hand, as is its twin in `asyncio/`. What is told is taken from the socket as it comes: a thread that hears
+holds up all others of the process, the less the sooner it waits again.
 """
 
 from __future__ import annotations
@@ -13,13 +14,19 @@ from redis import Redis
 from redis_perf_reference.connection_options import connection_options
 from redis_perf_reference.packed import packed
 
+HEARD_BYTES = 65536
+
 
 class Exchange:
-    """`connect` makes a connection like those of `redis`, `subscriber` one to hear on; either opens when first used."""
+    """`connect` makes a connection like those of `redis`, which opens when first used."""
 
     def __init__(self, redis: Redis) -> None:
         options = connection_options(redis.connection_pool.connection_kwargs)
-        self.connect = self.subscriber = partial(redis.connection_pool.connection_class, **options)
+        self.connect = partial(redis.connection_pool.connection_class, **options)
+
+    def subscriber(self, heard_within_seconds: float) -> Any:
+        """A connection to hear on."""
+        return self.connect(socket_timeout=heard_within_seconds)
 
     def __call__(self, connection: Any, command: tuple[Any, ...], blocks_seconds: float = 0) -> Any:
         """The reply as bytes, of a command that may block. Raises what redis-py raises."""
@@ -34,8 +41,12 @@ class Exchange:
         return bool(connection.can_read())
 
     @staticmethod
-    def heard(connection: Any, timeout_seconds: float) -> Any:
-        """What came next, message or reply; None if nothing came in time. Raises what redis-py raises."""
-        if not connection.can_read(timeout=timeout_seconds):
+    def heard(connection: Any) -> bytes | None:
+        """What came next on a `subscriber`; None if nothing came in its time. Raises OSError, also at the end."""
+        try:
+            data: bytes = connection._sock.recv(HEARD_BYTES)
+        except TimeoutError:
             return None
-        return connection.read_response(disable_decoding=True, push_request=True)
+        if not data:
+            raise ConnectionError("closed by the server")
+        return data

@@ -16,6 +16,7 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import RedisError
 
+from redis_perf_reference.channel_messages import ChannelMessages
 from redis_perf_reference.listener import BackgroundThread
 from redis_perf_reference.sync.exchange import Exchange
 
@@ -40,6 +41,7 @@ class Subscription:
         self._heard, self._missed = heard, missed
         self._heartbeat_seconds, self._retry_seconds = heartbeat_seconds, retry_seconds
         self._connection: Any = None
+        self._messages = ChannelMessages(channel)
         self._asked = False
         self._background = BackgroundThread(self._listen, f"subscription to {channel}")
 
@@ -60,11 +62,15 @@ class Subscription:
 
     def _subscribe(self) -> None:
         try:
-            self._connection = self._exchange.subscriber()
+            self._connection = self._exchange.subscriber(self._heartbeat_seconds)
+            self._messages = ChannelMessages(self._channel)
             self._connection.send_command("SUBSCRIBE", self._channel)
-            if self._exchange.heard(self._connection, self._heartbeat_seconds) is None:
-                raise RedisError(f"no answer to SUBSCRIBE within {self._heartbeat_seconds} s")
-        except (RedisError, OSError) as error:
+            while not self._messages.replies:
+                data = self._exchange.heard(self._connection)
+                if data is None:
+                    raise RedisError(f"no answer to SUBSCRIBE within {self._heartbeat_seconds} s")
+                self._messages.take(data)
+        except (RedisError, OSError, ValueError) as error:
             logger.warning("not subscribed to %s: %s: %s", self._channel, type(error).__name__, error)
             self._drop()
         else:
@@ -91,16 +97,17 @@ class Subscription:
             self._drop()
 
     def _next(self) -> None:
-        said = self._exchange.heard(self._connection, self._heartbeat_seconds)
-        if said is None:
+        data = self._exchange.heard(self._connection)
+        if data is None:
             if self._asked:
                 raise RedisError(f"no sign of life for {self._heartbeat_seconds} s")
             self._asked = True
             self._connection.send_command("PING")
             return
         self._asked = False
-        if isinstance(said, list) and said[0] == b"message":
-            self._heard(said[2])
+        for message in self._messages.take(data):
+            self._heard(message)
+        self._background.rest()
 
     def _wake(self) -> None:
         with suppress(RedisError, OSError, AttributeError):  # without a connection there is nobody to wake

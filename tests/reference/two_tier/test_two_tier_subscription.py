@@ -70,3 +70,27 @@ def test_a_second_start_makes_no_second_reader(caches: Any) -> None:
     check_it_hears(caches, cache, "value")
     cache.close()
     caches.eventually(lambda: subscribers(caches) == 0)
+
+
+def test_a_channel_that_redis_refuses_is_asked_for_again(caches: Any) -> None:
+    """A user without the right to it is not taken for one who hears."""
+    caches.redis.execute_command("ACL", "SETUSER", "deaf", "on", "nopass", "~*", "+@all", "resetchannels")
+    try:
+        url = caches.redis_url.replace("redis://", "redis://deaf:any@")
+        cache = caches.two_tier(url)
+        assert not cache.get_stats().listening
+        caches.redis.execute_command("ACL", "SETUSER", "deaf", "&*")
+        check_it_hears(caches, cache, "value")
+    finally:
+        caches.redis.execute_command("ACL", "DELUSER", "deaf")
+
+
+def test_a_rush_of_news_is_heard_to_its_end(caches: Any) -> None:
+    cache, keys = caches.two_tier(max_size=2000), [f"key {number}" for number in range(1000)]
+    cache.set_many(dict.fromkeys(keys, "value"), ttl=60)
+    elsewhere = caches.shared()
+    for key in keys[:300]:
+        elsewhere.delete(key)
+    elsewhere.delete(*keys[300:])
+    caches.eventually(lambda: len(cache.local) == 0)
+    check_it_hears(caches, cache, "value")
