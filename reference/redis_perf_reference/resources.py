@@ -15,7 +15,7 @@ class Script:
     sha: str
 
 
-_INCLUDE = re.compile(r"^-- include (\w+)$", re.MULTILINE)
+_INCLUDE = re.compile(r"^ *-- include (\w+)$", re.MULTILINE)
 
 
 @cache

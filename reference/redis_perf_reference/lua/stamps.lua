@@ -1,7 +1,8 @@
 -- stamps: which groups a record belongs to, and whether it still counts. For inclusion.
 -- A record, or a lease in its place, names its groups and their stamps when it was written: "group stamp group stamp ...".
 -- It counts only while each group still has that stamp. ARGV[1] is what the names of stamps begin with.
-local prefix, stamps, lasting = ARGV[1], {}, {}
+local prefix, stamps = ARGV[1], {}
+local lasting = {}  -- for how many ms, of those that were looked at
 
 local function stamp_of(group)
   local stamp = stamps[group]
@@ -29,10 +30,13 @@ local function stamped(groups, new_stamp, lasting_ms)
     if not stamp then
       stamp, stamps[group] = new_stamp, new_stamp
       redis.call('SET', prefix .. group, stamp, 'PX', string.format('%.0f', 2 * lasting_ms))
-    elseif not lasting[group] and redis.call('PTTL', prefix .. group) < lasting_ms then
-      redis.call('PEXPIRE', prefix .. group, string.format('%.0f', 2 * lasting_ms))
+      lasting[group] = 2 * lasting_ms
     end
-    lasting[group] = true
+    lasting[group] = lasting[group] or redis.call('PTTL', prefix .. group)
+    if lasting[group] < lasting_ms then
+      redis.call('PEXPIRE', prefix .. group, string.format('%.0f', 2 * lasting_ms))
+      lasting[group] = 2 * lasting_ms
+    end
     head[#head + 1] = group .. ' ' .. stamp
   end
   return table.concat(head, ' ')

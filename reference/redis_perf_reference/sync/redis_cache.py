@@ -21,6 +21,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from itertools import count, repeat
 from secrets import token_hex
+from time import monotonic
 from typing import Any, TypeVar
 
 from redis_perf_reference.breaker import Breaker, ConsecutiveFailures
@@ -31,6 +32,7 @@ from redis_perf_reference.cache_record import Found, Looked, found_in, value_in
 from redis_perf_reference.cache_stats import RedisStats
 from redis_perf_reference.codec import Codec, Undecodable, UnknownFormat
 from redis_perf_reference.forks import tell_of_forks
+from redis_perf_reference.known_stamps import KnownStamps
 from redis_perf_reference.outcomes import CacheUnavailable
 from redis_perf_reference.pattern import Pattern
 from redis_perf_reference.sync.cache import Cache, Commands
@@ -61,7 +63,7 @@ class RedisCache:
         self.keys = CacheKeys(namespace)
         self.available = True
         self._cache = redis if isinstance(redis, RedisClient) else Cache(redis, breaker or ConsecutiveFailures())
-        self._scan_count = scan_count
+        self._scan_count, self._stamps = scan_count, KnownStamps()
         self._hits = self._misses = self._errors = self._undecodable = 0
         self.forked()
         tell_of_forks(self)
@@ -125,9 +127,11 @@ class RedisCache:
             return
         arguments: list[str | bytes | int] = [self.keys.stamps, max(1, round(ttl * 1000))]
         arguments += [self._new_stamp(), *self._told("keys", plains)]
+        asked = monotonic()
         for key, plain in plains.items():
-            arguments += [groups_of(key, tags), self.codec.framed(plain)]
-        self._run("cache_set", map(self.keys.record, plains), *arguments)
+            groups = groups_of(key, tags)
+            arguments += [groups, b"%b\n%b" % (self._stamps.head(groups, asked + ttl), self.codec.framed(plain))]
+        self._stamps.learn(self._run("cache_set", map(self.keys.record, plains), *arguments), asked)
 
     def lease(
         self,
