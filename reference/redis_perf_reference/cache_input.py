@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from math import isfinite
 from typing import Any
 
 from redis_perf_reference.codec import Codec
@@ -51,7 +50,7 @@ def checked_ttl(ttl: object, name: str = "ttl") -> float:
     """Seconds, at least a thousandth. Raises InvalidTtl; there is no value that never expires."""
     if isinstance(ttl, bool) or not isinstance(ttl, int | float):
         raise InvalidTtl(f"{name} is {type(ttl).__name__}, must be a number of seconds")
-    if not isfinite(ttl) or not 0.001 <= ttl <= MAX_TTL_SECONDS:
+    if not 0.001 <= ttl <= MAX_TTL_SECONDS:
         raise InvalidTtl(f"{name} is {ttl} seconds, must be between 0.001 and {MAX_TTL_SECONDS}")
     return float(ttl)
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from typing import Literal, NamedTuple, cast, get_args
 
 Kind = Literal["keys", "tags", "pattern", "all", "loaded"]
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """`origin` is who says so, that it need not listen to itself. `loaded` are keys that somebody waited for: nothing
     has changed."""
 

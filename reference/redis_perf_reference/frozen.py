@@ -13,6 +13,7 @@ import msgspec
 
 _ATOMS = (bool, int, float, str, bytes, date, datetime, time, timedelta, Decimal, UUID)
 _ATOM_TYPES = frozenset(_ATOMS)
+_CHANGING_TYPES = frozenset({dict, list, set, bytearray})  # what most values are, told from others at once
 
 
 def frozen_bytes(value: object) -> int | None:
@@ -23,6 +24,8 @@ def frozen_bytes(value: object) -> int | None:
     kind = type(value)
     if kind in _ATOM_TYPES:
         return getsizeof(value)
+    if kind in _CHANGING_TYPES:
+        return None
     if value is None or isinstance(value, Enum):
         return 0
     if kind is tuple or kind is frozenset:

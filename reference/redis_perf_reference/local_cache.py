@@ -150,7 +150,8 @@ class LocalCache:
 
     def _put(self, key: str, entry: Entry) -> None:
         with self._lock:
-            self._take(key)
+            if self._entries.peek(key) is not None:
+                self._take(key)
             self._free_expired()
             if self._max_bytes is not None and entry[BYTES] > self._max_bytes:
                 self._too_large += 1

@@ -7,7 +7,7 @@ never reach an observer, and cannot become labels.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import monotonic
 from typing import Literal, Protocol, TypeAlias
 
@@ -56,11 +56,16 @@ class Silent:
 
 
 SILENT = Silent()
+_UNTOLD = nullcontext()
+
+
+def telling(observer: Observer, operation: Operation) -> AbstractContextManager[None]:
+    """Tells how long the block takes, and if Redis was away, which is raised on."""
+    return _UNTOLD if observer is SILENT else _telling(observer, operation)
 
 
 @contextmanager
-def telling(observer: Observer, operation: Operation) -> Iterator[None]:
-    """Tells how long the block takes, and if Redis was away, which is raised on."""
+def _telling(observer: Observer, operation: Operation) -> Iterator[None]:
     started = monotonic()
     try:
         yield
