@@ -127,9 +127,9 @@ class CacheAside:
 
         Raises CacheUnavailable if they are not known to be gone: they may still be answered until they expire.
         """
-        names = [self._name(key) for key in keys]
+        names, flights = [self._name(key) for key in keys], self._flights.here()
         for name in names:
-            self._flights.here().forget(name)
+            flights.forget(name)
         return await self._entries.delete(names)
 
     def _name(self, key: str) -> str:
