@@ -117,10 +117,10 @@ def time_of(row: str, cell: Measured) -> float:
 
 
 def rivals(results: Results) -> Iterator[tuple[str, str, Measured, str, Measured]]:
-    """Row, one of ours, and a peer. Our asyncio caches are held to asyncio peers, the others to all."""
+    """Row, one of ours, and a peer of its kind: asyncio caches are held to asyncio ones, blocking to blocking."""
     for row, cells in results.rows.items():
         for name, peer in product(OURS, [peer for peer in cells if peer not in OURS]):
-            if name in cells and results.waits[peer] >= results.waits[name]:
+            if name in cells and results.waits[peer] == results.waits[name]:
                 yield row, name, cells[name], peer, cells[peer]
 
 

@@ -34,9 +34,11 @@ and `TwoTierCache` for L1 and where other processes are told.
 - redis-py's client-side caching takes no Valkey by itself; `benchmarks/caches/redis_py.py` says how it is talked into
   it.
 
-A name in the last lines is a row in which we are not ahead. What ours does more: a set that others are told of writes
-stamps for invalidation by tag and pattern, keeps a copy in this process and hears its own message; reading many at
-once checks those stamps in a script, where MGET and a pickle or JSON need none.""",
+A name in the last lines is a row in which we are not ahead; asyncio caches are compared with ours for asyncio, the
+others with the blocking one. What ours does more: a set that others are told of checks the stamps by which tags and
+patterns are invalidated, keeps a copy in this process and hears its own message; reading many at once checks those
+stamps in a script, where MGET and a pickle or JSON need none; deleting a pattern looks at what each key holds, as a
+load under way is not counted.""",
     "redis_away.py": """## While Redis is away
 
 Two clients of ours, read in turn for two seconds. *Refused*: the server is killed. *Hung*: it is stopped by a signal,
