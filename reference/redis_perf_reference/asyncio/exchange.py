@@ -21,17 +21,13 @@ HEARD_BYTES = 65536
 
 
 class Exchange:
-    """`connect` makes a connection like those of `redis`, which opens when first used."""
+    """`connect` makes a connection like those of `redis`, `subscriber` one to hear on; either opens when first used."""
 
     def __init__(self, redis: Redis) -> None:
         options = connection_options(redis.connection_pool.connection_kwargs)
         self._timeout_seconds = options.get("socket_timeout")
-        connection = partial(redis.connection_pool.connection_class, **options)
-        self.connect: Callable[..., Any] = partial(connection, socket_timeout=None)
-
-    def subscriber(self, heard_within_seconds: float) -> Any:
-        """A connection to hear on."""
-        return self.connect(socket_timeout=heard_within_seconds)
+        self.subscriber: Callable[..., Any] = partial(redis.connection_pool.connection_class, **options)
+        self.connect: Callable[..., Any] = partial(self.subscriber, socket_timeout=None)
 
     async def __call__(self, connection: Any, command: tuple[Any, ...], blocks_seconds: float = 0) -> Any:
         """The reply as bytes, of a command that may block. Raises what redis-py raises, and Python's TimeoutError."""
@@ -48,10 +44,10 @@ class Exchange:
         return bool(await connection.can_read_destructive() or connection._reader._buffer)
 
     @staticmethod
-    async def heard(connection: Any) -> bytes | None:
-        """What came next on a `subscriber`; None if nothing came in its time. Raises OSError, also at the end."""
+    async def heard(connection: Any, timeout_seconds: float) -> bytes | None:
+        """What came next; None if nothing came in time. Raises OSError, also at the end."""
         try:
-            async with asyncio.timeout(connection.socket_timeout):
+            async with asyncio.timeout(timeout_seconds):
                 data: bytes = await connection._reader.read(HEARD_BYTES)
         except TimeoutError:
             return None

@@ -61,11 +61,11 @@ class Subscription:
 
     async def _subscribe(self) -> None:
         try:
-            self._connection = self._exchange.subscriber(self._heartbeat_seconds)
+            self._connection = self._exchange.subscriber()
             self._messages = ChannelMessages(self._channel)
             await self._connection.send_command("SUBSCRIBE", self._channel)
             while not self._messages.replies:
-                data = await self._exchange.heard(self._connection)
+                data = await self._exchange.heard(self._connection, self._heartbeat_seconds)
                 if data is None:
                     raise RedisError(f"no answer to SUBSCRIBE within {self._heartbeat_seconds} s")
                 self._messages.take(data)
@@ -96,7 +96,7 @@ class Subscription:
             await self._drop()
 
     async def _next(self) -> None:
-        data = await self._exchange.heard(self._connection)
+        data = await self._exchange.heard(self._connection, self._heartbeat_seconds)
         if data is None:
             if self._asked:
                 raise RedisError(f"no sign of life for {self._heartbeat_seconds} s")

@@ -18,15 +18,11 @@ HEARD_BYTES = 65536
 
 
 class Exchange:
-    """`connect` makes a connection like those of `redis`, which opens when first used."""
+    """`connect` makes a connection like those of `redis`, `subscriber` one to hear on; either opens when first used."""
 
     def __init__(self, redis: Redis) -> None:
         options = connection_options(redis.connection_pool.connection_kwargs)
-        self.connect = partial(redis.connection_pool.connection_class, **options)
-
-    def subscriber(self, heard_within_seconds: float) -> Any:
-        """A connection to hear on."""
-        return self.connect(socket_timeout=heard_within_seconds)
+        self.connect = self.subscriber = partial(redis.connection_pool.connection_class, **options)
 
     def __call__(self, connection: Any, command: tuple[Any, ...], blocks_seconds: float = 0) -> Any:
         """The reply as bytes, of a command that may block. Raises what redis-py raises."""
@@ -41,8 +37,9 @@ class Exchange:
         return bool(connection.can_read())
 
     @staticmethod
-    def heard(connection: Any) -> bytes | None:
-        """What came next on a `subscriber`; None if nothing came in its time. Raises OSError, also at the end."""
+    def heard(connection: Any, timeout_seconds: float) -> bytes | None:
+        """What came next; None if nothing came in time. Raises OSError, also at the end."""
+        connection._sock.settimeout(timeout_seconds)
         try:
             data: bytes = connection._sock.recv(HEARD_BYTES)
         except TimeoutError:

@@ -62,11 +62,11 @@ class Subscription:
 
     def _subscribe(self) -> None:
         try:
-            self._connection = self._exchange.subscriber(self._heartbeat_seconds)
+            self._connection = self._exchange.subscriber()
             self._messages = ChannelMessages(self._channel)
             self._connection.send_command("SUBSCRIBE", self._channel)
             while not self._messages.replies:
-                data = self._exchange.heard(self._connection)
+                data = self._exchange.heard(self._connection, self._heartbeat_seconds)
                 if data is None:
                     raise RedisError(f"no answer to SUBSCRIBE within {self._heartbeat_seconds} s")
                 self._messages.take(data)
@@ -97,7 +97,7 @@ class Subscription:
             self._drop()
 
     def _next(self) -> None:
-        data = self._exchange.heard(self._connection)
+        data = self._exchange.heard(self._connection, self._heartbeat_seconds)
         if data is None:
             if self._asked:
                 raise RedisError(f"no sign of life for {self._heartbeat_seconds} s")

@@ -88,15 +88,22 @@ class Caches:
     def shared_by(self, client: Any) -> Any:
         return Face(self._shared.RedisCache(client.target), self._loop)
 
-    def two_tier(self, url: str = "", *, shared: dict[str, Any] | None = None, **options: Any) -> Any:
+    def two_tier(
+        self,
+        url: str = "",
+        *,
+        client: dict[str, Any] | None = None,
+        shared: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> Any:
         """A TwoTierCache on connections of its own, started: another process, as far as the others can tell.
 
         Its listener asks for a sign of life so seldom that no test has to count that.
         """
         options.setdefault("heartbeat_seconds", 60)
-        client = self.client(url)
+        redis = self.client(url, **(client or {}))
         cache = Face(
-            self._two_tier.TwoTierCache(self._shared.RedisCache(client, **(shared or {})), client, **options),
+            self._two_tier.TwoTierCache(self._shared.RedisCache(redis, **(shared or {})), redis, **options),
             self._loop,
         )
         self._stack.callback(cache.close)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from typing import Any
 
@@ -94,3 +95,10 @@ def test_a_rush_of_news_is_heard_to_its_end(caches: Any) -> None:
     elsewhere.delete(*keys[300:])
     caches.eventually(lambda: len(cache.local) == 0)
     check_it_hears(caches, cache, "value")
+
+
+def test_a_redis_that_hangs_is_waited_for_no_longer_than_its_client_says(caches: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hung:
+        url = f"redis://127.0.0.1:{hung.getsockname()[1]}/0"
+        cache = caches.two_tier(url, client={"socket_timeout": 0.1}, heartbeat_seconds=60)
+        assert not cache.get_stats().listening
