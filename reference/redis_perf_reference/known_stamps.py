@@ -19,9 +19,9 @@ class KnownStamps:
         self._heads: dict[str, tuple[bytes, float]] = {}
 
     def head(self, groups: str, until: float) -> bytes:
-        """What a record of these groups begins with, if their stamps last until then; else nothing."""
+        """What a record of these groups begins with: "-" for their stamps, if they are not known to last until then."""
         known = self._heads.get(groups)
-        return known[0] if known and until <= known[1] else b""
+        return known[0] if known and until <= known[1] else f"{groups.replace(' ', ' - ')} -".encode()
 
     def learn(self, reply: Sequence[Any] | None, asked: float) -> None:
         """What `cache_set` has replied to a write that was sent at `asked`."""

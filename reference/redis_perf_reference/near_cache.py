@@ -124,11 +124,12 @@ class Passage:
         self._began = monotonic()
 
     def __enter__(self) -> Passage:
-        with self._near._lock:
-            self._near._under_way.update(dict.fromkeys(self._left, self))
-            if self._writes:
-                for key in self._left:
-                    self._near._loads.pop(key, None)
+        near = self._near
+        with near._lock:
+            for key in self._left:
+                near._under_way[key] = self
+                if self._writes:
+                    near._loads.pop(key, None)
         return self
 
     def __exit__(self, *_: object) -> None:

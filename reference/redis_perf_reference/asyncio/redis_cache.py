@@ -128,8 +128,8 @@ class RedisCache:
         arguments += [self._new_stamp(), *self._told("keys", plains)]
         asked = monotonic()
         for key, plain in plains.items():
-            groups = groups_of(key, tags)
-            arguments += [groups, b"%b\n%b" % (self._stamps.head(groups, asked + ttl), self.codec.framed(plain))]
+            head = self._stamps.head(groups_of(key, tags), asked + ttl)
+            arguments.append(b"%b\n%b" % (head, self.codec.framed(plain)))
         self._stamps.learn(await self._run("cache_set", map(self.keys.record, plains), *arguments), asked)
 
     async def lease(

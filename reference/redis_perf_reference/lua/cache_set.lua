@@ -1,10 +1,9 @@
 -- cache_set: writes records and tells the others, all or nothing.
 -- KEYS: records. ARGV: what the names of stamps begin with, time to live in ms, a stamp never used before, channel,
--- message, then for each key its groups (names between spaces) and its record, which begins with the stamps that the
--- writer takes for those of these groups, or with nothing: "group stamp group stamp ...", a line break, the value.
--- Where the writer was right the stamps have to last long enough. Else they are put in, and last as long as every record
--- that carries them. Returns nothing if it was right everywhere, else a list: for how many ms all stamps that were put in
--- will last at least, then groups, and what their records begin with, in turn.
+-- message, then the records. One begins with a line of groups and the stamps that the writer takes for theirs ("-" if it
+-- knows none): "group stamp group stamp ...". Where the writer was right the stamps have to last long enough. Else they are
+-- put in, and last as long as every record that carries them. Returns nothing if it was right everywhere, else a list: for
+-- how many ms all stamps that were put in will last at least, then groups, and what their records begin with, in turn.
 local find, sub, wrong = string.find, string.sub, {}
 local line, right = '', false  -- of the record before
 
@@ -14,11 +13,11 @@ local function is_right(head)
       return false
     end
   end
-  return head ~= '\n'
+  return true
 end
 
 for index, key in ipairs(KEYS) do
-  local record = ARGV[5 + 2 * index]
+  local record = ARGV[5 + index]
   if line == '' or sub(record, 1, #line) ~= line then
     line = sub(record, 1, find(record, '\n', 1, true))
     right = is_right(line)
@@ -36,8 +35,9 @@ if #wrong > 0 then
   local heads, ttl_ms = {}, tonumber(ARGV[2])
   corrections = { math.huge }
   for _, index in ipairs(wrong) do
-    local groups, record = ARGV[4 + 2 * index], ARGV[5 + 2 * index]
+    local record = ARGV[5 + index]
     local ends = find(record, '\n', 1, true)
+    local groups = string.gsub(sub(record, 1, ends - 1), '(%S+) %S+', '%1')
     if not heads[groups] then
       heads[groups] = stamped(groups, ARGV[3], ttl_ms)
       corrections[#corrections + 1] = groups
