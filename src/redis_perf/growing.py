@@ -139,7 +139,7 @@ def _steps(
     takes_size = _takes_size(run)
     if populate is None and not takes_size:
         raise TypeError("growth: nothing would grow: give populate=, or a run that takes the size as its argument")
-    traces, before, growing = dict[int, Trace](), 0, _Growing()
+    traces, before, growing = dict[int, Trace](), 0, _Growing(by_populate=not takes_size)
     for size in sizes:
         if reset is not None:
             yield reset
@@ -163,9 +163,10 @@ def _steps(
 
 
 class _Growing:
-    """What `populate` has sent."""
+    """What `populate` has sent. Not `by_populate`: the size is `run`'s, so it may prepare the same for each."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, by_populate: bool) -> None:
+        self._by_populate = by_populate
         self._written = Written()
         self._times = 0
         self._sent = self._grew = False
@@ -175,7 +176,7 @@ class _Growing:
         changed = self._written.add(trace) or trace.children > 0 or bool(trace.problems)
         if self._times:
             self._sent = self._sent or bool(trace.charged)
-            self._grew = self._grew or changed
+            self._grew = self._grew or changed or (self._sent and not self._by_populate)
         self._times += 1
 
     def check(self, sizes: Sequence[int]) -> None:

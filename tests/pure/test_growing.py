@@ -123,6 +123,10 @@ def test_a_populate_that_reads_or_writes_the_same_again_makes_the_test_worthless
     )
 
 
+def test_where_run_is_given_the_size_populate_may_prepare_the_same_each_time() -> None:
+    growth(lambda size: None, populate=lambda number: None, record=_Always("SET", arguments=1))
+
+
 def test_a_populate_that_may_have_changed_something_is_believed() -> None:
     growth(lambda: None, populate=lambda number: None, record=_Always("INCR", arguments=1))
 

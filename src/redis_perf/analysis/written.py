@@ -1,7 +1,8 @@
 """Whether more of the same changes anything: commands that leave the same behind however often they are sent.
 
 In doubt something changed: a command that is not known here, an argument that was not seen, anything in SQL but a plain
-SELECT, the same command on another connection (which may have selected another database).
+SELECT, the same command on another connection (which may have selected another database). All traces must have been
+recorded by one process: hashes of arguments compare within it.
 """
 
 from __future__ import annotations
