@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal, NamedTuple, cast, get_args
 
 Kind = Literal["keys", "tags", "pattern", "all", "loaded"]
@@ -15,8 +16,9 @@ class Message(NamedTuple):
     kind: Kind
     names: tuple[str, ...] = ()
 
-    def encode(self) -> bytes:
-        return "\n".join((self.origin, self.kind, *self.names)).encode()
+
+def encoded_message(origin: str, kind: Kind, names: Iterable[str] = ()) -> bytes:
+    return "\n".join((origin, kind, *names)).encode()
 
 
 def decoded_message(raw: bytes) -> Message | None:

@@ -9,7 +9,8 @@ from contextlib import suppress
 from time import sleep
 from typing import Any
 
-REST_SECONDS = 0.002
+REST_SECONDS = 0.005
+"""The interpreter's switch interval: where another thread computes, nobody is sure of a turn any sooner."""
 
 
 class BackgroundTask:

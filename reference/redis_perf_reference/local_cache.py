@@ -93,7 +93,8 @@ class LocalCache:
             held = bytes(memoryview(plain))  # a copy: the encoder's own has room to grow behind it
             decode, size = self.codec.decode_plain, getsizeof(held)
         size += getsizeof(key) + ENTRY_BYTES
-        self._put(key, (self._now() + ttl, held, decode, size, tags))
+        now = self._now()
+        self._put(key, (now + ttl, held, decode, size, tags), now)
 
     def delete(self, key: str) -> bool:
         """Whether there was something to delete."""
@@ -148,11 +149,12 @@ class LocalCache:
                 self._free_expired()
         return default
 
-    def _put(self, key: str, entry: Entry) -> None:
+    def _put(self, key: str, entry: Entry, now: float) -> None:
         with self._lock:
             if self._entries.peek(key) is not None:
                 self._take(key)
-            self._free_expired()
+            if self._deadlines and self._deadlines[0][0] <= now:
+                self._free_expired()
             if self._max_bytes is not None and entry[BYTES] > self._max_bytes:
                 self._too_large += 1
                 return

@@ -27,7 +27,7 @@ from typing import Any, TypeVar
 from redis_perf_reference.breaker import Breaker, ConsecutiveFailures
 from redis_perf_reference.cache_input import checked_key, checked_keys, checked_tags, checked_ttl, encoded
 from redis_perf_reference.cache_keys import CacheKeys, groups_of
-from redis_perf_reference.cache_message import Kind, Message
+from redis_perf_reference.cache_message import Kind, encoded_message
 from redis_perf_reference.cache_record import Found, Looked, found_in, value_in
 from redis_perf_reference.cache_stats import RedisStats
 from redis_perf_reference.codec import Codec, Undecodable, UnknownFormat
@@ -235,7 +235,7 @@ class RedisCache:
 
     def _told(self, kind: Kind, names: Iterable[str] = ()) -> tuple[str, bytes]:
         """Channel and message."""
-        return self.keys.channel, Message(self.origin, kind, tuple(names)).encode()
+        return self.keys.channel, encoded_message(self.origin, kind, names)
 
     def _unlink(self, keys: Iterable[str], told: tuple[str, bytes]) -> int:
         removed: int = self._run("cache_unlink", keys, *told)
