@@ -5,8 +5,11 @@ from __future__ import annotations
 import socket
 import threading
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
+
+from redis_perf.proxy import Proxy
 
 CHANNEL = "{cache}:told"
 
@@ -71,6 +74,19 @@ def test_a_second_start_makes_no_second_reader(caches: Any) -> None:
     check_it_hears(caches, cache, "value")
     cache.close()
     caches.eventually(lambda: subscribers(caches) == 0)
+
+
+def test_it_hears_through_tls(caches: Any) -> None:
+    with Proxy(redis=caches.redis_url, tls=True) as proxy:
+        url, _, certificates = proxy.url("redis").partition("?")
+        cache = caches.two_tier(url, client=dict(parse_qsl(certificates)))
+        assert url.startswith("rediss://")
+        check_it_hears(caches, cache, "value")
+        cache.set_many({f"key:{number}": number for number in range(100)}, ttl=60)
+        for number in range(100):
+            caches.shared().delete(f"key:{number}")
+        caches.eventually(lambda: cache.local.get_stats().size == 0)
+        cache.close()
 
 
 def test_a_channel_that_redis_refuses_is_asked_for_again(caches: Any) -> None:
