@@ -102,7 +102,7 @@ class Runs:
             for path in (directory, *directory.iterdir()):
                 os.chown(path, 65534, 65534)
         # For each plugin named here or in conftest.py pytest looks through the installed distributions, which takes it
-        # 4 ms in the environment of these benchmarks: three times for each row, in which a project would have one.
+        # milliseconds where there are many: three times for each row, lest one pays for having fixtures in a module.
         plugin = "redisperf" if row.ours else "nothing"
         options = ["-p", plugin, *row.options, "-q", "-x", "--rootdir=.", "--import-mode=importlib"]
         if row.plugin == "dbfixtures":

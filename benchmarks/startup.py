@@ -3,7 +3,7 @@
 Runs both in turn over one empty test, so that a slow moment of the machine hits both, and prints medians as a
 Markdown table: `python benchmarks/startup.py [pairs]`. No other plugin is loaded but, in the second run, an empty one,
 so that both look through the installed distributions for their plugin. The difference is the median of the pairs'
-differences; a single pair may be off by twice as much, so the range is told in which their median is with 95 %
+differences; a single pair is often off by more than that, so the range is told in which their median is with 95 %
 certainty (by their ranks, whatever their distribution). Allowed are 5 ms.
 """
 

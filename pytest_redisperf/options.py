@@ -241,15 +241,16 @@ class Settings:  # no NamedTuple: to make one of 16 fields takes every run as lo
     ignore: tuple[Ignore, ...]
 
     def __init__(self, values: Iterable[object]) -> None:
-        self.__dict__.update(zip(self.__annotations__, values, strict=True))
+        self.__dict__.update(zip(type(self).__annotations__, values, strict=True))
 
     @classmethod
     def of(cls, config: pytest.Config) -> Settings:
         """Read once in each run. A report that is asked for is one of what was metered."""
         known = config.stash.get(_SETTINGS, None)
         if known is None:
-            known = config.stash[_SETTINGS] = cls(value(config, option) for option in OPTIONS)
+            known = cls(value(config, option) for option in OPTIONS)
             known.metered |= Reports.of(config).asked or known.n_plus_one in ("report", "fail")
+            config.stash[_SETTINGS] = known
         return known
 
     @property

@@ -101,7 +101,7 @@ class Reports:
     github: bool | None
 
     def __init__(self, values: Iterable[object]) -> None:
-        self.__dict__.update(zip(self.__annotations__, values, strict=True))
+        self.__dict__.update(zip(type(self).__annotations__, values, strict=True))
 
     @classmethod
     def of(cls, config: pytest.Config) -> Reports:

@@ -67,3 +67,11 @@ def test_clients_that_were_left_are_disconnected_and_take_nothing_from_the_next_
         assert isinstance(clients, bytes)
         assert clients.count(b"\n") == 1
         assert left.ping()
+
+
+def test_a_reset_is_one_connection(server: LocalRedis) -> None:
+    """Whose id is one more than that of the last one."""
+    (before,) = server.ask(["CLIENT", "ID"])
+    assert isinstance(before, int)
+    server.reset()
+    assert server.ask(["CLIENT", "ID"]) == [before + 2]
