@@ -42,6 +42,7 @@ def clock() -> Clock:
 
 @pytest.fixture(params=LRUS)
 def new_cache(request: pytest.FixtureRequest, clock: Clock) -> Any:
+    LRUS[request.param]()  # imports what it is made of, which is no memory of a cache's
     return lambda *args, **options: LocalCache(*args, clock=clock, lru=LRUS[request.param](), **options)
 
 
