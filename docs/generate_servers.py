@@ -10,16 +10,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "servers-measured.md"
-ROUNDS = 5
+ROUNDS = {"first": 15, "stores": 5, "redis": 5, "clean": 5, "xdist": 5}
 SECTIONS = {
-    "stores": """## Postgres and Redis
+    "first": """## Until the first test
 
-Each test gets a database and a Redis of its own, creates a table, inserts, selects, commits and counts in Redis. With
-`reset` and `rollback` the table is the schema's, and with `rollback` nothing is committed. "First body" is from the
-start of pytest to the first test's body; "a test" from one body to the next, its own work included; "exit" from the
-last body until pytest is gone. Where a tool leaves the clean state to its users, it is CREATE and DROP DATABASE, and
-FLUSHALL. Every row names three plugins, for each of which pytest looks through the installed distributions; the ratio
-is the median of those to the floor of the same round.""",
+Each test gets a Postgres database and a Redis of its own, creates a table, inserts, selects, commits and counts in
+Redis. With `reset` and `rollback` the table is the schema's, and with `rollback` nothing is committed. "First body" is
+from the start of pytest to the first test's body; "a test" from one body to the next, its own work included; "exit"
+from the last body until pytest is gone. Every row names three plugins, for each of which pytest looks through the
+installed distributions; the ratio is the median of those to the floor of the same round.""",
+    "stores": """## Beside others
+
+The same, with other tools taking turns and an engine for containers running. Where a tool leaves the clean state to its
+users, it is CREATE and DROP DATABASE, and FLUSHALL.""",
     "redis": """## Redis alone
 
 One INCR a test.""",
@@ -49,7 +52,7 @@ first connection count, and the servers' start where it wants a processor that t
 
 
 def measured(section: str) -> str:
-    command = ["python", "benchmarks/servers.py", str(ROUNDS), section]
+    command = ["python", "benchmarks/servers.py", str(ROUNDS[section]), section]
     run = subprocess.run([sys.executable, *command[1:]], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     return f"{SECTIONS[section]}\n\n`{' '.join(command)}`\n\n{run.stdout.strip()}"
 
