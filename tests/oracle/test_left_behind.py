@@ -142,8 +142,8 @@ def test_nothing_is_left_by_workers_when_one_or_their_controller_was_killed(proc
 
 
 def test_a_postmaster_that_was_killed_leaves_no_segment(run: Run) -> None:
-    ended = run("[os.kill(pid, signal.SIGKILL) for pid in postmasters()]")
-    assert "2 passed" not in ended.stdout
+    ended = run("assert [os.kill(pid, signal.SIGKILL) for pid in postmasters()]")
+    assert "AssertionError" not in ended.stdout, ended.stdout  # the other test's database may have been made before
     assert run.left() == []
 
 
