@@ -43,6 +43,16 @@ def flag(text: str) -> bool:
     return text == "True"
 
 
+class Values:
+    """What was given for a table of options, as attributes: a subclass annotates one for each, in the table's order.
+
+    No NamedTuple: to make one of 16 fields takes every run as long as to import a small module.
+    """
+
+    def __init__(self, values: Iterable[object]) -> None:
+        self.__dict__.update(zip(type(self).__annotations__, values, strict=True))
+
+
 def declare(parser: pytest.Parser, options: Iterable[Option]) -> None:
     group = parser.getgroup("redisperf", "round trips of Redis and Postgres (pytest-redisperf)")
     native_int = pytest.version_tuple >= (8, 4)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 
-from pytest_redisperf.option import Option, flag, value
+from pytest_redisperf.option import Option, Values, flag, value
 from pytest_redisperf.report_options import Reports
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ MARKERS = (
 )
 
 
-class Settings:  # no NamedTuple: to make one of 16 fields takes every run as long as to import a small module
+class Settings(Values):
     """The options as values; field for field the OPTIONS table."""
 
     metered: bool
@@ -239,9 +239,6 @@ class Settings:  # no NamedTuple: to make one of 16 fields takes every run as lo
     n_plus_one: str | None
     n_plus_one_threshold: int
     ignore: tuple[Ignore, ...]
-
-    def __init__(self, values: Iterable[object]) -> None:
-        self.__dict__.update(zip(type(self).__annotations__, values, strict=True))
 
     @classmethod
     def of(cls, config: pytest.Config) -> Settings:

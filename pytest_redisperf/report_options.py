@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import pytest
 
-from pytest_redisperf.option import Option, flag, value
+from pytest_redisperf.option import Option, Values, flag, value
 
 
 class _OneOf:
@@ -86,7 +84,7 @@ REPORT_OPTIONS = (
 )
 
 
-class Reports:
+class Reports(Values):
     """The options as values; field for field the REPORT_OPTIONS table."""
 
     write_budgets: str | None
@@ -99,9 +97,6 @@ class Reports:
     sarif: str | None
     trace: str | None
     github: bool | None
-
-    def __init__(self, values: Iterable[object]) -> None:
-        self.__dict__.update(zip(type(self).__annotations__, values, strict=True))
 
     @classmethod
     def of(cls, config: pytest.Config) -> Reports:
