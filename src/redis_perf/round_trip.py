@@ -65,6 +65,8 @@ class RoundTrip:
     `path` is how the code came to `site`.
     `arguments` and `key` tell whether two round trips of one trace asked with the same arguments, and about the same
     first argument (a Redis key, say): salted hashes, good for nothing else. What was asked is the same without them.
+    `alike` is the same object on those that differ in nothing but when they were, sizes, `arguments` and `key`, which
+    spares comparing them; two objects say nothing, and nor does None. A copy (`replace`) has none.
     """
 
     store: Store
@@ -87,11 +89,21 @@ class RoundTrip:
     path: Path | None = None
     arguments: int | None = field(default=None, compare=False, repr=False)
     key: int | None = field(default=None, compare=False, repr=False)
+    alike: object | None = field(default=None, init=False, compare=False, repr=False)
 
     @property
     def intervals(self) -> tuple[tuple[int, int], ...]:
         """Its waits, of which it is itself the only one if nothing else is known."""
         return self.waits or ((self.started_ns, self.ended_ns),)
+
+
+VALUES: Final = tuple(each.name for each in fields(RoundTrip) if each.init)
+"""The fields that say something of a round trip by itself, in the order they are given to it."""
+VARIES: Final = ("started_ns", "ended_ns", "sent_bytes", "received_bytes", "arguments", "key")
+"""Those of VALUES in which round trips that are alike may differ; the first four stand together, the others last."""
+SAME: Final = tuple(name for name in VALUES if name not in VARIES)
+SAME_BEFORE: Final = VALUES.index(VARIES[0])
+"""So many of SAME stand before those that vary."""
 
 
 class Loose:
@@ -121,6 +133,7 @@ class Loose:
         path: Path | None,
         arguments: int | None,
         key: int | None,
+        alike: object | None = None,
     ) -> None:
         self.store = store
         self.connection = connection
@@ -142,10 +155,12 @@ class Loose:
         self.path = path
         self.arguments = arguments
         self.key = key
+        self.alike = alike
 
 
 def round_trip(*values: Any) -> RoundTrip:
-    """`RoundTrip(*values)` for all of its fields, made fast: reading logs and files makes them by the million."""
+    """`RoundTrip(*values)` for all of its VALUES, made fast: reading logs and files makes them by the million. One more
+    is what it is `alike` by."""
     loose: Any = Loose(*values)
     loose.__class__ = RoundTrip
     made: RoundTrip = loose

@@ -1,14 +1,19 @@
 """A log that is skimmed says what it says event by event."""
 
+from operator import attrgetter
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from redis_perf.analysis.alike import alike
 from redis_perf.conversation import Conversation
 from redis_perf.recorder import Log
+from redis_perf.round_trip import SAME
 from redis_perf.wire import CLOSED, RECEIVED, SENT, Caller
 from redis_perf.wire.redis_meaning import _remembered
 from redis_perf.wire.resp import RespMeter
 
+same = attrgetter(*SAME)
 HERE = Caller(compile("pass", "app.py", "exec"), 3, "MainThread")
 WORDS = st.sampled_from(
     [
@@ -100,6 +105,8 @@ def test_skimming_changes_nothing(pieces, startup, stops):
     skimmed = Heard(events, startup=startup, each_alone=False, stops=stops)
     assert (skimmed.trips, skimmed.hashes) == (one_by_one.trips, one_by_one.hashes)
     assert (skimmed.problem, skimmed.unseen_ns) == (one_by_one.problem, one_by_one.unseen_ns)
+    for heard in (one_by_one, skimmed):
+        assert all(len({same(trip) for trip in group}) == 1 for group in alike(heard.trips))
 
 
 def test_a_problem_is_dated_by_what_could_not_be_read_and_not_by_what_was_skimmed_before():

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redis_perf.analysis.analysed import analysed
-from redis_perf.analysis.tally import STORES, Tally, depth_of, tallies
+from redis_perf.analysis.tally import STORES, Tally, tallies
 from redis_perf.report.file_kind import TraceFileError
 from redis_perf.report.suite_file import dumps, loads, read
 from redis_perf.report.suite_json import schema, summary
 from redis_perf.suite import FixtureSpent, Meant, Suite, Tested
-from redis_perf.trace import Opened, Operation, Path, Problem, RoundTrip, Site, Tapped, Trace, longest_chain
+from redis_perf.trace import Opened, Operation, Path, Problem, RoundTrip, Site, Tapped, Trace
 
 TEXT = st.text(max_size=8) | st.sampled_from(["", "a\nb", "\u2028", "\udcff", '"', "größer", "redis://u:p@h"])
 NUMBER = st.integers(-(2**70), 2**70) | st.integers(0, 9)
@@ -161,8 +161,3 @@ def test_numbers_counted_at_once_are_those_counted_one_by_one(trace):
             received_bytes=share.received_bytes,
         )
     assert found.depth == trace.depth
-
-
-@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9))))
-def test_the_depth_found_at_once_is_the_longest_chain(intervals):
-    assert depth_of(intervals) == longest_chain(intervals)

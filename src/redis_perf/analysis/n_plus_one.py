@@ -19,6 +19,7 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Final
 
+from redis_perf.analysis.alike import alike
 from redis_perf.analysis.fix import MULTI_KEY, fix
 from redis_perf.trace import Operation, RoundTrip, Site, Store, Trace
 
@@ -87,17 +88,13 @@ def n_plus_one(trace: Trace, threshold: int = THRESHOLD) -> list[Suspect]:
     return sorted(found, key=lambda suspect: (-suspect.saves, suspect.trips[0].started_ns))
 
 
-def _ways(charged: Sequence[RoundTrip], threshold: int) -> Iterable[list[RoundTrip]]:
-    """Those that went the same way together. What is the same is mostly the same object, which spares its hash."""
-    by_object: dict[Hashable, list[RoundTrip]] = {}
-    for trip in charged if len(charged) >= threshold else ():
-        objects = (
-            id(trip.operations), id(trip.site), id(trip.path), trip.store, trip.server, trip.name, trip.lane,
-            trip.answer, trip.purpose, trip.waited,
-        )  # fmt: skip
-        by_object.setdefault(objects, []).append(trip)
+def _ways(charged: Sequence[RoundTrip], threshold: int) -> Iterable[Sequence[RoundTrip]]:
+    """Those that went the same way together, on whatever connection."""
+    groups = alike(charged) if len(charged) >= threshold else ()
+    if len(groups) < 2:
+        return groups
     ways: dict[Hashable, list[RoundTrip]] = {}
-    for trips in by_object.values():
+    for trips in groups:
         ways.setdefault(_way(trips[0]), []).extend(trips)
     return ways.values()
 

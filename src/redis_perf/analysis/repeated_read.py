@@ -7,13 +7,14 @@ asking again after a while, for a change that somebody else will make.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from operator import attrgetter
 from typing import Final
 
+from redis_perf.analysis.alike import marks
 from redis_perf.trace import Operation, RoundTrip, Store
 
 _started_ns = attrgetter("started_ns")
@@ -37,16 +38,20 @@ _CHANGES: Final = re.compile(
 def repeated_reads(trips: Iterable[RoundTrip]) -> list[tuple[RoundTrip, ...]]:
     """Groups of the same read, the first of each included; the largest group first."""
     ordered = sorted(trips, key=_started_ns)
-    told = [trip.arguments for trip in ordered if trip.arguments is not None]
-    if len(set(told)) == len(told):
+    times = Counter([trip.arguments for trip in ordered])
+    if len(times) == len(ordered):
         return []
-    question_of = _Questions()
+    kinds = marks(ordered)
+    questions = _questions(dict(zip(kinds, ordered, strict=True)))
     servers: defaultdict[Hashable, dict[Hashable, list[RoundTrip]]] = defaultdict(dict)
     found: list[tuple[RoundTrip, ...]] = []
-    for trip in ordered:
+    for trip, kind in zip(ordered, kinds, strict=True):
+        question, reads = questions[kind]
+        told = trip.arguments is not None and not trip.waited
+        if reads and told and times[trip.arguments] < 2:
+            continue
         asked = servers[trip.store, trip.server, trip.name]  # since the last write
-        question, reads = question_of.get((trip.store, id(trip.operations))) or question_of.learn(trip)
-        if reads and trip.arguments is not None and not trip.waited:
+        if reads and told:
             asked.setdefault((question, trip.arguments, trip.lane), []).append(trip)
         elif _writes(trip):
             found += _again(asked)
@@ -56,19 +61,13 @@ def repeated_reads(trips: Iterable[RoundTrip]) -> list[tuple[RoundTrip, ...]]:
     return sorted(found, key=lambda group: -len(group))
 
 
-class _Questions(dict[tuple[Store, int], tuple[int, bool]]):
-    """Numbers of operations, for numbers are quickly told apart, and whether they only read.
-
-    By their id: the same ones are mostly the same object, and the round trips keep it alive.
-    """
-
-    def __init__(self) -> None:
-        self._numbers: dict[tuple[Operation, ...], int] = {}
-
-    def learn(self, trip: RoundTrip) -> tuple[int, bool]:
-        number = self._numbers.setdefault(trip.operations, len(self._numbers))
-        known = self[trip.store, id(trip.operations)] = number, only_reads(trip.store, trip.operations)
-        return known
+def _questions(kinds: Mapping[Hashable, RoundTrip]) -> dict[Hashable, tuple[int, bool]]:
+    """Numbers of what they asked, for numbers are quickly told apart, and whether they only read."""
+    numbers: dict[tuple[Operation, ...], int] = {}
+    return {
+        kind: (numbers.setdefault(trip.operations, len(numbers)), only_reads(trip.store, trip.operations))
+        for kind, trip in kinds.items()
+    }
 
 
 @lru_cache(maxsize=512)

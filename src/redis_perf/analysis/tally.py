@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from operator import attrgetter
+from operator import attrgetter, le
 from typing import Final
 
+from redis_perf.analysis.alike import alike
 from redis_perf.trace import NETWORK_STEPS, RoundTrip, Store, Trace, longest_chain
 
 STORES: Final[tuple[Store, ...]] = ("redis", "postgres")
@@ -61,12 +62,17 @@ def tallies(trace: Trace) -> Tallies:
     if not trace.round_trips and not trace.opened:
         return NOTHING
     trips = trace.round_trips
-    redis = [trip for trip in trips if trip.store == "redis"]
-    postgres = [trip for trip in trips if trip.store == "postgres"] if len(redis) < len(trips) else []
-    counts = [_Count(trace, store, every) for store, every in zip(STORES, (redis, postgres), strict=True)]
-    of_redis, of_postgres = (count.tally() for count in counts)
-    intervals = [count.intervals for count in counts]
-    depth = depth_of(intervals[0] + intervals[1]) if all(intervals) else of_redis.depth + of_postgres.depth
+    groups = alike(trips)
+    in_turn = one_by_one(trips) and not any(group[0].waits for group in groups)
+    redis, postgres = (
+        _Count(trace, store, [group for group in groups if group[0].store == store], in_turn=in_turn)
+        for store in STORES
+    )
+    of_redis, of_postgres = redis.tally(), postgres.tally()
+    if in_turn or not (redis.round_trips and postgres.round_trips):
+        depth = of_redis.depth + of_postgres.depth
+    else:
+        depth = longest_chain(redis.intervals + postgres.intervals)
     return Tallies(redis=of_redis, postgres=of_postgres, depth=depth)
 
 
@@ -80,49 +86,48 @@ def total(each: Iterable[Tallies]) -> Tallies:
     )
 
 
-def depth_of(intervals: list[tuple[int, int]]) -> int:
-    """`longest_chain`, at once where each began after the one before had ended, as nearly always."""
-    free_at = None
-    for start, end in intervals:
-        if (free_at is not None and start < free_at) or end < start:
-            return longest_chain(intervals)
-        free_at = end
-    return len(intervals)
+def one_by_one(trips: Sequence[RoundTrip]) -> bool:
+    """Each began after the one before had ended, as nearly always: then all of them are one chain."""
+    starts, ends = [trip.started_ns for trip in trips], [trip.ended_ns for trip in trips]
+    return all(map(le, starts, ends)) and all(map(le, ends, starts[1:]))
 
 
 class _Count:
-    """One store's share of a trace."""
+    """One store's share of a trace: its groups of round trips that are alike, each asked by its first. `in_turn`: all
+    of the trace are one chain."""
 
-    def __init__(self, trace: Trace, store: Store, every: list[RoundTrip]) -> None:
-        purposes = trace.purposes
-        self.every = every
-        self.charged = [trip for trip in every if trip.purpose in purposes]
-        self.complete = [trip for trip in self.charged if trip.answer == "complete"]
-        self.connections = sum([opened.store == store for opened in trace.opened])
-        self.intervals = [(trip.started_ns, trip.ended_ns) for trip in self.complete]
-        if [trip for trip in self.complete if trip.waits]:
-            self.intervals = [interval for trip in self.complete for interval in trip.intervals]
+    def __init__(self, trace: Trace, store: Store, groups: Sequence[Sequence[RoundTrip]], *, in_turn: bool) -> None:
+        self._groups = groups
+        self._in_turn = in_turn
+        self._charged = [group for group in groups if group[0].purpose in trace.purposes]
+        self._complete = [group for group in self._charged if group[0].answer == "complete"]
+        self._connections = sum([opened.store == store for opened in trace.opened]) if trace.opened else 0
+        self.round_trips = sum(map(len, self._complete))
+
+    @property
+    def intervals(self) -> list[tuple[int, int]]:
+        return [interval for group in self._complete for trip in group for interval in trip.intervals]
 
     def tally(self) -> Tally:
-        if not self.every and not self.connections:
+        if not self._groups and not self._connections:
             return NONE
-        complete = len(self.complete) == len(self.every)
+        firsts = [(group[0], len(group)) for group in self._groups]
+        charged = [(group[0], len(group)) for group in self._charged]
         return Tally(
-            round_trips=len(self.complete),
-            operations=_operations(self.charged),
-            commits=sum([trip.commits for trip in self.charged]),
-            connections=self.connections,
-            depth=depth_of(self.intervals),
-            setup=sum([trip.purpose == "setup" and trip.answer == "complete" for trip in self.every]),
-            lost=0 if complete else sum([trip.answer == "lost" for trip in self.every]),
-            sent_bytes=_seen([trip.sent_bytes for trip in self.charged]),
-            received_bytes=_seen([trip.received_bytes for trip in self.charged]),
+            round_trips=self.round_trips,
+            operations=sum([_operations(trip) * times for trip, times in charged]),
+            commits=sum([trip.commits * times for trip, times in charged]),
+            connections=self._connections,
+            depth=self.round_trips if self._in_turn else longest_chain(self.intervals),
+            setup=sum([times for trip, times in firsts if trip.purpose == "setup" and trip.answer == "complete"]),
+            lost=sum([times for trip, times in firsts if trip.answer == "lost"]),
+            sent_bytes=_seen([trip.sent_bytes for group in self._charged for trip in group]),
+            received_bytes=_seen([trip.received_bytes for group in self._charged for trip in group]),
         )
 
 
-def _operations(trips: list[RoundTrip]) -> int:
-    names = [operation.name for trip in trips for operation in trip.operations]
-    return len(names) - sum(map(names.count, NETWORK_STEPS))
+def _operations(trip: RoundTrip) -> int:
+    return sum([operation.name not in NETWORK_STEPS for operation in trip.operations])
 
 
 def _seen(sizes: Sequence[int | None]) -> int | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final, Literal, TypeAlias
 
+from redis_perf.analysis.alike import alike
 from redis_perf.analysis.repeated_read import repeated_reads
 from redis_perf.trace import Opened, Operation, RoundTrip, Trace
 
@@ -48,8 +49,7 @@ def wasted(trips: Sequence[RoundTrip]) -> list[Waste]:
         return []
     redis = [trip for trip in counted if trip.store == "redis"]
     postgres = [trip for trip in counted if trip.store == "postgres"] if len(redis) < len(counted) else []
-    asked = {id(trip.operations): trip.operations for trip in redis}.values()
-    commands = [operation for operations in asked for operation in operations]
+    commands = [operation for trips in alike(redis) for operation in trips[0].operations]
     return [
         *(_cold_scripts(redis) if any(each.shape.startswith(("SCRIPT LOAD", "EVAL ")) for each in commands) else ()),
         *((*_lonely_transactions(postgres), *_prepares(postgres)) if postgres else ()),

@@ -7,10 +7,13 @@ int, bool and None. It is no file format: both ends are the same version. A file
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import fields
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
+from redis_perf.analysis.alike import marks
 from redis_perf.report.attributes import Attributes
 from redis_perf.report.records import (
     from_opened,
@@ -22,14 +25,14 @@ from redis_perf.report.records import (
     to_problem,
     to_tapped,
 )
-from redis_perf.round_trip import round_trip
+from redis_perf.round_trip import SAME, SAME_BEFORE, VARIES, round_trip
 from redis_perf.trace import Operation, Path, Problem, RoundTrip, Site, Trace
 
 Packed: TypeAlias = dict[str, Any]
 
-_COLUMNS: Final = tuple(field.name for field in fields(RoundTrip))
-_NUMBERS: Final = frozenset({"connection", "started_ns", "ended_ns", "sent_bytes", "received_bytes", "commits"})
-"""Columns whose values seldom repeat, so a table of them would be as long as they are."""
+KINDS: Final = 4096
+"""So many kinds of round trips are remembered."""
+_OF_SAME: Final = attrgetter(*SAME)
 _HASHES: Final = frozenset({"arguments", "key"})
 """Columns that say only which are the same: numbered in order of appearance."""
 _SITE: Final = "site"
@@ -41,7 +44,7 @@ _WAITS: Final = "waits"
 def packed(trace: Trace) -> Packed:
     """The trace as plain values."""
     return {
-        "round_trips": {name: _column(name, trace.round_trips) for name in _COLUMNS} if trace.round_trips else {},
+        "round_trips": _packed_trips(trace.round_trips) if trace.round_trips else None,
         "opened": [from_opened(each) for each in trace.opened],
         "children": trace.children,
         "taps": [from_tapped(tap) for tap in trace.taps],
@@ -53,9 +56,8 @@ def packed(trace: Trace) -> Packed:
 
 def unpacked(values: Packed) -> Trace:
     """The trace these values were made of."""
-    columns = [_values(name, column) for name, column in values["round_trips"].items()]
     return Trace(
-        round_trips=tuple([round_trip(*row) for row in zip(*columns, strict=True)]),
+        round_trips=tuple(_unpacked_trips(**values["round_trips"])) if values["round_trips"] else (),
         opened=tuple(to_opened(Attributes(each)) for each in values["opened"]),
         children=values["children"],
         taps=tuple(to_tapped(Attributes(tap)) for tap in values["taps"]),
@@ -65,26 +67,44 @@ def unpacked(values: Packed) -> Trace:
     )
 
 
-def _column(name: str, trips: Sequence[RoundTrip]) -> Packed:
-    values = [getattr(trip, name) for trip in trips]
-    if name in _HASHES:
-        values = _numbered(values)
-    if name in _NUMBERS:
-        return {"values": values}
-    table: dict[object, int] = {}
-    at = [table.setdefault(value, len(table)) for value in values]
-    plain = _PLAIN.get(name, _itself)
-    return {"table": [plain(value) for value in table], "at": at if len(table) > 1 else len(at)}
+def _packed_trips(trips: Sequence[RoundTrip]) -> Packed:
+    """What some are alike in once, by a number; then columns of what each has by itself."""
+    kinds = marks(trips)
+    table: dict[tuple[Any, ...], int] = {}
+    number = {
+        kind: table.setdefault(_OF_SAME(trip), len(table))
+        for kind, trip in dict(zip(kinds, trips, strict=True)).items()
+    }
+    columns = {name: [getattr(trip, name) for trip in trips] for name in VARIES}
+    return {
+        "kinds": list(map(_kind, table)),
+        "at": [number[kind] for kind in kinds] if len(table) > 1 else None,
+        "columns": [_numbered(column) if name in _HASHES else column for name, column in columns.items()],
+    }
 
 
-def _values(name: str, column: Packed) -> Iterable[object]:
-    if "values" in column:
-        values: list[object] = column["values"]
-        return values
-    whole = _WHOLE.get(name, _itself)
-    table = [whole(value) for value in column["table"]]
-    at = column["at"]
-    return [table[index] for index in at] if isinstance(at, list) else table * at
+@lru_cache(maxsize=KINDS)
+def _kind(same: tuple[Any, ...]) -> str:
+    """As text, which is quickly known for one that was read before."""
+    plain = [_PLAIN.get(name, _itself)(value) for name, value in zip(SAME, same, strict=True)]
+    return json.dumps(plain, separators=(",", ":"))
+
+
+def _unpacked_trips(kinds: list[str], at: list[int] | None, columns: list[list[int | None]]) -> Iterator[RoundTrip]:
+    parts = list(map(_whole, kinds))
+    started, ended, sent, received, arguments, keys = columns
+    of_each = [parts[number] for number in at] if at is not None else parts * len(started)
+    numbers = zip(started, ended, sent, received, strict=True)
+    for (before, after, mark), four, asked, key in zip(of_each, numbers, arguments, keys, strict=True):
+        yield round_trip(*before, *four, *after, asked, key, mark)
+
+
+@lru_cache(maxsize=KINDS)
+def _whole(kind: str) -> tuple[tuple[Any, ...], tuple[Any, ...], object]:
+    """What stands before the numbers among a round trip's values, what after them, and what those of it are alike by:
+    the same objects again, whatever trace it is read in."""
+    values = tuple([_WHOLE.get(name, _itself)(value) for name, value in zip(SAME, json.loads(kind), strict=True)])
+    return values[:SAME_BEFORE], values[SAME_BEFORE:], object()
 
 
 def _numbered(values: Iterable[object]) -> list[int | None]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
 from heapq import merge
+from itertools import chain
 from typing import Final, TypeAlias
 
 from redis_perf.report.attributes import Attributes, WrongAttribute
@@ -38,10 +39,16 @@ _WHENS: Final[dict[str, When]] = {"setup": "setup", "call": "call", "teardown": 
 
 def dumps(suite: Suite) -> Iterator[str]:
     """The lines of the file, each with its newline."""
+    for piece in pieces(suite):
+        yield from piece.splitlines(keepends=True)  # all of it is ASCII
+
+
+def pieces(suite: Suite) -> Iterator[str]:
+    """The file in pieces of whole lines: all those of a test in one."""
     writer = TripWriter()
     yield header_line(suite)
     for tested in suite:
-        yield from tested_lines(tested, writer)
+        yield tested_lines(tested, writer)
     yield end_line()
 
 
@@ -58,7 +65,7 @@ def header_line(suite: Suite) -> str:
     )
 
 
-def tested_lines(tested: Tested, writer: TripWriter) -> Iterator[str]:
+def tested_lines(tested: Tested, writer: TripWriter) -> str:
     """One test with all it spent; `writer` is the file's."""
     about = {
         "redisperf.kind": "test",
@@ -70,14 +77,15 @@ def tested_lines(tested: Tested, writer: TripWriter) -> Iterator[str]:
         "redisperf.broken": tested.broken if tested.verdict is not None else None,
         "redisperf.meant": [{"db.query.summary": each.shape} | from_site(each.site) for each in tested.meant] or None,
     }
-    yield _line({name: value for name, value in about.items() if value is not None})
+    lines = [_line({name: value for name, value in about.items() if value is not None})]
     for when, trace in tested.phases.items():
-        yield _phase_line(when, trace)
-        yield from _sent(trace, writer)
+        lines.append(_phase_line(when, trace))
+        lines += _sent(trace, writer)
     for spent in tested.fixtures:
         named = {"redisperf.fixture": spent.name, "redisperf.scope": spent.scope, "redisperf.when": spent.when}
-        yield _line({"redisperf.kind": "fixture"} | named | head_record(spent.trace))
-        yield from _sent(spent.trace, writer)
+        lines.append(_line({"redisperf.kind": "fixture"} | named | head_record(spent.trace)))
+        lines += _sent(spent.trace, writer)
+    return "".join(lines)
 
 
 def _phase_line(when: When, trace: Trace) -> str:
@@ -103,13 +111,14 @@ def end_line() -> str:
     return _line({"redisperf.kind": "end"})
 
 
-def _sent(trace: Trace, writer: TripWriter) -> Iterator[str]:
-    writer.begin()
+def _sent(trace: Trace, writer: TripWriter) -> Iterable[str]:
+    """Not line by line where it need not be: to put together what is the same on many lines takes longest."""
+    parts = writer.parts(trace.round_trips)
     if not trace.opened:
-        return map(writer.line, trace.round_trips)
+        return chain.from_iterable(parts)
     opened = ((each.at_ns, opened_line(each)) for each in trace.opened)
-    trips = ((trip.started_ns, writer.line(trip)) for trip in trace.round_trips)
-    return (line for _, line in merge(opened, trips, key=lambda timed: timed[0]))
+    trips = ((trip.started_ns, "".join(both)) for trip, both in zip(trace.round_trips, parts, strict=True))
+    return [line for _, line in merge(opened, trips, key=lambda timed: timed[0])]
 
 
 def _line(attributes: Record) -> str:

@@ -9,64 +9,62 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Hashable
-from dataclasses import fields, replace
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import replace
 from operator import attrgetter
 from typing import Any, Final
 
+from redis_perf.analysis.alike import marks
 from redis_perf.report.attributes import Attributes
 from redis_perf.report.records import from_round_trip, to_round_trip
-from redis_perf.round_trip import round_trip
+from redis_perf.round_trip import SAME, SAME_BEFORE, VARIES, round_trip
 from redis_perf.trace import RoundTrip
 
 MOST_KEPT: Final = 20_000
 """So many kinds of lines are remembered; then it begins anew."""
 
-_NAMES: Final = tuple(field.name for field in fields(RoundTrip))
-_VARIES: Final = ("started_ns", "ended_ns", "sent_bytes", "received_bytes", "arguments", "key")
-_SAME: Final = tuple(name for name in _NAMES if name not in _VARIES)
-_BEFORE: Final = _NAMES.index(_VARIES[0])
-_OF_SAME = attrgetter(*_SAME)
-_ATTRIBUTES: Final = frozenset(f"redisperf.{name}" for name in _VARIES)
+_OF_SAME = attrgetter(*SAME)
+_ATTRIBUTES: Final = frozenset(f"redisperf.{name}" for name in VARIES)
 _BEGIN: Final = '{"redisperf.kind":"round_trip","redisperf.started_ns":'
 
 _NUMBER: Final = r"(-?(?:0|[1-9]\d{0,17}))"
 _LINE: Final = re.compile(
     rf'\{{"redisperf\.kind":"round_trip","redisperf\.started_ns":{_NUMBER},"redisperf\.ended_ns":{_NUMBER}'
-    + "".join(rf'(?:,"redisperf\.{name}":{_NUMBER})?' for name in _VARIES[2:])
+    + "".join(rf'(?:,"redisperf\.{name}":{_NUMBER})?' for name in VARIES[2:])
     + r",(.+)"
 )
 
 
 class TripWriter:
-    """Remembers what it has written. `begin` each trace, for hashes of arguments compare within one only."""
+    """Remembers what it has written."""
 
     def __init__(self) -> None:
         self._known: dict[Hashable, str] = {}
-        self._hashes: dict[int, int] = {}
 
-    def begin(self) -> None:
-        self._hashes.clear()
+    def parts(self, trips: Sequence[RoundTrip]) -> Iterator[tuple[str, str]]:
+        """Both parts of each line of one trace, the second with its newline. Hashes of arguments stay here: in the file
+        they are numbers, in order of appearance, which compare within one trace only."""
+        kinds, hashes = marks(trips), dict[int, int]()
+        rests = {kind: self._rest(trip) for kind, trip in dict(zip(kinds, trips, strict=True)).items()}
+        return zip([_varying(trip, hashes) for trip in trips], [rests[kind] for kind in kinds], strict=True)
 
-    def line(self, trip: RoundTrip) -> str:
+    def _rest(self, trip: RoundTrip) -> str:
         same = _OF_SAME(trip)
         rest = self._known.get(same)
         if rest is None:
-            rest = _rest(trip)
             if len(self._known) >= MOST_KEPT:
                 self._known.clear()
-            self._known[same] = rest
-        sent = "" if trip.sent_bytes is None else f',"redisperf.sent_bytes":{trip.sent_bytes}'
-        received = "" if trip.received_bytes is None else f',"redisperf.received_bytes":{trip.received_bytes}'
-        return (
-            f'{_BEGIN}{trip.started_ns},"redisperf.ended_ns":{trip.ended_ns}{sent}{received}{self._asked(trip)},{rest}'
-        )
+            rest = self._known[same] = _rest(trip)
+        return rest
 
-    def _asked(self, trip: RoundTrip) -> str:
-        """Which are the same, numbered in order of appearance: the hashes themselves stay here."""
-        known, arguments, key = self._hashes, trip.arguments, trip.key
-        said = "" if arguments is None else f',"redisperf.arguments":{known.setdefault(arguments, len(known))}'
-        return said if key is None else f'{said},"redisperf.key":{known.setdefault(key, len(known))}'
+
+def _varying(trip: RoundTrip, hashes: dict[int, int]) -> str:
+    sent_bytes, received_bytes, arguments, key = trip.sent_bytes, trip.received_bytes, trip.arguments, trip.key
+    sent = "" if sent_bytes is None else f',"redisperf.sent_bytes":{sent_bytes}'
+    received = "" if received_bytes is None else f',"redisperf.received_bytes":{received_bytes}'
+    asked = "" if arguments is None else f',"redisperf.arguments":{hashes.setdefault(arguments, len(hashes))}'
+    about = "" if key is None else f',"redisperf.key":{hashes.setdefault(key, len(hashes))}'
+    return f'{_BEGIN}{trip.started_ns},"redisperf.ended_ns":{trip.ended_ns}{sent}{received}{asked}{about},'
 
 
 def _rest(trip: RoundTrip) -> str:
@@ -84,7 +82,7 @@ class TripReader:
     """Remembers what it has read."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[tuple[Any, ...], tuple[Any, ...]]] = {}
+        self._known: dict[str, tuple[tuple[Any, ...], tuple[Any, ...], object]] = {}
 
     def trip(self, line: str) -> RoundTrip | None:
         """The round trip of a line as `TripWriter` makes them; None for any other line.
@@ -99,14 +97,15 @@ class TripReader:
         if values is None:
             values = self._learn(rest, line)
         started, ended, sent, received, arguments, key = [None if each is None else int(each) for each in numbers]
-        before, after = values
-        every: list[Any] = [*before, started, ended, sent, received, *after, arguments, key]
+        before, after, mark = values
+        every: list[Any] = [*before, started, ended, sent, received, *after, arguments, key, mark]
         return round_trip(*every)
 
-    def _learn(self, rest: str, line: str) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        """What stands before the numbers among a round trip's fields, and what between them and the last two."""
+    def _learn(self, rest: str, line: str) -> tuple[tuple[Any, ...], tuple[Any, ...], object]:
+        """What stands before the numbers among a round trip's fields, what between them and the last two, and a mark
+        of those that are alike."""
         values: tuple[Any, ...] = _OF_SAME(to_round_trip(Attributes.of(line)))
         if len(self._known) >= MOST_KEPT:
             self._known.clear()
-        self._known[rest] = values[:_BEFORE], values[_BEFORE:]
+        self._known[rest] = values[:SAME_BEFORE], values[SAME_BEFORE:], object()
         return self._known[rest]

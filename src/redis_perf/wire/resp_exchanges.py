@@ -8,6 +8,7 @@ that.
 from __future__ import annotations
 
 from collections import deque
+from functools import lru_cache
 from typing import Final
 
 from redis_perf.conversation import Conversation, Exchanged
@@ -59,9 +60,13 @@ def _alone(data: bytes, known: dict[bytes, Exchanged]) -> Exchanged | None:
         return None
     if len(known) >= _REMEMBERED:
         known.clear()
-    answered, failed = ((Operation(name, shape, failed),) for failed in (False, True))
-    found = known[data] = Exchanged(answered, failed, blocks, arguments, key)
+    found = known[data] = Exchanged(*_outcomes(name, shape), blocks, arguments, key)
     return found
+
+
+@lru_cache(maxsize=1024)  # the same objects again are quickly known to be the same
+def _outcomes(name: str, shape: str) -> tuple[tuple[Operation, ...], tuple[Operation, ...]]:
+    return (Operation(name, shape),), (Operation(name, shape, failed=True),)
 
 
 def _failed(reply: bytes, *, resp3: bool) -> bool | None:
