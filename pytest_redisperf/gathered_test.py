@@ -10,45 +10,41 @@ import pytest
 
 from pytest_redisperf.fixture_accounts import Window, at_work, inner_first
 from pytest_redisperf.handing import Sent
-from pytest_redisperf.spending import Verdict
 from redis_perf import Opened, Problem, RoundTrip, Trace
 from redis_perf.report.secrets import redacted
-from redis_perf.suite import WHENS, FixtureSpent, Meant, Outcome, Tested, When
+from redis_perf.suite import WHENS, FixtureSpent, Outcome, Tested, When
 
 
 class GatheredTest:
-    """One test while its reports come in."""
+    """One test while its reports come in. What a worker sent stays text until all have come: it is less to keep, and
+    nothing that Python would look through for cycles again and again while tests run."""
 
     def __init__(self, report: pytest.TestReport) -> None:
         self._nodeid = report.nodeid
         self._file, self._line, _ = report.location
         self._outcome: Outcome = "passed"
-        self._phases: dict[When, Trace] = {}
-        self._fixtures: list[FixtureSpent] = []
-        self._verdict: Verdict | None = None
-        self._meant: tuple[Meant, ...] = ()
+        self._sent: list[tuple[When, Sent | str]] = []
 
-    def add(self, report: pytest.TestReport, sent: Sent | None) -> None:
+    def add(self, report: pytest.TestReport, sent: Sent | str | None) -> None:
         if report.when == "setup":  # anew, where another plugin runs it again
-            self._phases, self._fixtures, self._verdict, self._meant = {}, [], None, ()
+            self._sent = []
         self._outcome = _outcome(report, self._outcome)
         if sent is not None and report.when in WHENS:
-            self._phases[report.when] = _redacted(sent.trace)
-            self._fixtures += _fixtures(sent)
-            self._verdict = sent.verdict or self._verdict
-            self._meant += sent.meant
+            self._sent.append((report.when, sent))
 
     def tested(self) -> Tested:
+        sent = [(when, Sent.of(each) if isinstance(each, str) else each) for when, each in self._sent]
+        verdict = next((each.verdict for _, each in reversed(sent) if each.verdict is not None), None)
         return Tested(
             nodeid=redacted(self._nodeid),
             outcome=self._outcome,
             file=self._file.replace("\\", "/"),
             line=None if self._line is None else self._line + 1,
-            phases=self._phases,
-            fixtures=tuple(self._fixtures),
-            verdict=None if self._verdict is None else redacted(self._verdict.text),
-            broken="budget" if self._verdict is None else self._verdict.broken,
-            meant=self._meant,
+            phases={when: _redacted(each.trace) for when, each in sent},
+            fixtures=tuple([spent for _, each in sent for spent in _fixtures(each)]),
+            verdict=None if verdict is None else redacted(verdict.text),
+            broken="budget" if verdict is None else verdict.broken,
+            meant=tuple([meant for _, each in sent for meant in each.meant]),
         )
 
 

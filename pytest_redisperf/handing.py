@@ -70,10 +70,10 @@ class Handing:
                 del item.stash[PHASE_RECORDING]
         return report
 
-    def take(self, report: pytest.TestReport) -> Sent | None:
-        """What came with the report, once."""
+    def take(self, report: pytest.TestReport) -> Sent | str | None:
+        """What came with the report, once; as text where it came from a worker."""
         text: str | None = report.__dict__.pop("redisperf_sent", None)
-        return self._sent.pop(report, None) if text is None else Sent.of(text)
+        return self._sent.pop(report, None) if text is None else text
 
 
 def _ended(recording: Recording) -> bool:
