@@ -31,6 +31,7 @@ from redis_perf.report.compact import packed, unpacked
 from redis_perf.report_formats import Reporting
 from redis_perf.suite import Suite, Tested
 from redis_perf.trace import Operation, RoundTrip, Site, Trace
+from redis_perf.uncollected import uncollected
 from redis_perf.whole_file import write_whole
 
 T = TypeVar("T")
@@ -86,8 +87,8 @@ def million() -> None:
         "(gathered from packed traces)", lambda: Suite(tests=tuple(tests()), root="/app", networks_ns=(2_000_000,))
     )[0]
     reporting = Reporting(suite)
-    took = [timed("analysed", lambda: reporting.analysed)[1]]
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, uncollected():
+        took = [timed("analysed", lambda: reporting.analysed)[1]]
         for form in ("json", "sarif", "markdown", "html", "trace"):
             path = Path(folder, form)
             took.append(timed(form, lambda path=path, form=form: write_whole(path, reporting.pieces(form)))[1])  # type: ignore[misc]

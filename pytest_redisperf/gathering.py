@@ -23,6 +23,7 @@ from redis_perf.report.secrets import redacted
 from redis_perf.report.units import size
 from redis_perf.report_formats import Reporting
 from redis_perf.suite import Suite
+from redis_perf.uncollected import uncollected
 from redis_perf.whole_file import write_whole
 
 NAME = "redisperf-gathering"
@@ -85,10 +86,14 @@ class Gathering:
         if exitstatus == pytest.ExitCode.INTERRUPTED and not stopped:
             stopped = "it was interrupted"
         self._stopped = str(stopped) if stopped else None
-        self._suite = self.suite
-        if not self._tests:
-            self._told += [f"no test ran, so {path} was left as it is" for path in self._files.values()]
-            return
+        with uncollected():  # around all of it, for after each such block Python looks for cycles once
+            self._suite = self.suite
+            if self._tests:
+                self._write_files(session)
+            else:
+                self._told += [f"no test ran, so {path} was left as it is" for path in self._files.values()]
+
+    def _write_files(self, session: pytest.Session) -> None:
         progress, reporting = _Progress(self._config), self.reporting
         for form, path in self._files.items():
             try:

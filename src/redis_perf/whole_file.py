@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO, Final
 
+_BUFFER_BYTES: Final = 1 << 20
+"""A file of hundreds of MB takes half the time as in buffers of the usual size."""
 _NO_FILES_OF_OURS: Final = ("/dev/", "/proc/")
 
 
@@ -18,13 +20,13 @@ def write_whole(path: Path, pieces: Iterable[str]) -> int:
     pipe, `/dev/null`, `/dev/stdout`) is written to as it is. Raises OSError.
     """
     if str(path).startswith(_NO_FILES_OF_OURS) or (path.exists() and not path.is_file()):
-        with open(path, "wb") as there:
+        with open(path, "wb", _BUFFER_BYTES) as there:
             return _written(there, pieces)
     path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with open(descriptor, "wb") as file:
+        with open(descriptor, "wb", _BUFFER_BYTES) as file:
             size_bytes = _written(file, pieces)
         os.chmod(aside, path.stat().st_mode if path.exists() else 0o666 & ~_umask())
         os.replace(aside, path)

@@ -5,12 +5,13 @@ What is found at one line by many tests is one finding of all of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 
-from redis_perf.analysis.n_plus_one import THRESHOLD, Suspect, n_plus_one
-from redis_perf.analysis.waste import Kind, Waste, wasted
+from redis_perf.analysis.alike import alike
+from redis_perf.analysis.n_plus_one import Suspect, n_plus_one
+from redis_perf.analysis.waste import Kind, Waste
 from redis_perf.suite import Tested
 from redis_perf.trace import RoundTrip, Site
 
@@ -73,14 +74,12 @@ def together(findings: Iterable[Finding]) -> list[Finding]:
     return sorted(map(_as_one, found.values()), key=lambda each: (not each.failed, -each.saves))
 
 
-def findings_of(tested: Tested, threshold: int = THRESHOLD) -> Iterator[Finding]:
-    """Of one test."""
+def findings_of(tested: Tested, suspected: Iterable[Suspect], waste: Iterable[Waste]) -> Iterator[Finding]:
+    """Of one test, from what its call phase is suspected of and wasted."""
     if tested.verdict is not None and tested.broken in BROKEN:
         yield Finding(rule=tested.broken, text=tested.verdict, tests=(tested,), about=tested.nodeid, failed=True)
-    call = tested.call
-    if call.round_trips:
-        yield from (_suspected(tested, suspect) for suspect in suspects(tested, threshold))
-        yield from (_wasted(tested, waste) for waste in wasted(call.charged))
+    yield from [_suspected(tested, each) for each in suspected]
+    yield from [_wasted(tested, each) for each in waste]
 
 
 def _wasted(tested: Tested, waste: Waste) -> Finding:
@@ -120,9 +119,8 @@ def _suspected(tested: Tested, suspect: Suspect) -> Finding:
     )
 
 
-def _asked(trips: Iterable[RoundTrip]) -> str:
-    asked = dict.fromkeys([trip.operations for trip in trips])
-    shapes = dict.fromkeys(operation.shape for operations in asked for operation in operations)
+def _asked(trips: Sequence[RoundTrip]) -> str:
+    shapes = dict.fromkeys([operation.shape for same in alike(trips) for operation in same[0].operations])
     return "; ".join(list(shapes)[:SHAPES_NAMED])
 
 

@@ -101,7 +101,7 @@ def _whole(suite: Suite, sums: dict[When, list[Tallies]], seen: _Seen) -> Json:
 
 def _test(tested: Tested, spent: dict[When, Tallies], found: tuple[Finding, ...], suite: Suite, before: Json) -> str:
     """As JSON."""
-    phases = ", ".join(f'"{when}": {_phase(tested.phases[when], numbers)}' for when, numbers in spent.items())
+    phases = ", ".join([f'"{when}": {_phase(tested.phases[when], numbers)}' for when, numbers in spent.items()])
     about: Json = {
         "nodeid": tested.nodeid,
         "outcome": tested.outcome,
@@ -109,14 +109,12 @@ def _test(tested: Tested, spent: dict[When, Tallies], found: tuple[Finding, ...]
         "line": tested.line,
         "verdict": tested.verdict,
         "broken": tested.broken if tested.verdict is not None else None,
-    }
-    more: Json = {
         "projections": _projections(spent["call"], suite.networks_ns) if "call" in spent else [],
         **_found(tested, found, suite),
         "fixtures": [_fixture(fixture) for fixture in tested.fixtures],
         **before,
     }
-    return f'{json.dumps(about)[:-1]}, "phases": {{{phases}}}, {json.dumps(more)[1:]}'
+    return f'{json.dumps(about)[:-1]}, "phases": {{{phases}}}}}'
 
 
 def _before(tested: Tested, baseline: Mapping[str, Entry] | None) -> Json:

@@ -13,7 +13,7 @@ from redis_perf.analysis.analysed import Analysed, seen
 from redis_perf.analysis.baseline import Entry
 from redis_perf.analysis.baseline import before as before_of
 from redis_perf.report.html.details import Block
-from redis_perf.report.html.embedded import embedded
+from redis_perf.report.html.embedded import embedded, encoded
 from redis_perf.report.html.page import after, before
 from redis_perf.report.html.rows import Rows
 from redis_perf.suite import Suite
@@ -30,20 +30,22 @@ def html(
     yield before()
     rows = Rows(suite, baseline)
     block, number = Block(suite.root), 0
-    looks = analysed.seen if analysed is not None else None
-    for tested in suite:
+    looks = (
+        analysed.seen if analysed is not None else (look for each in suite for look in seen([each], suite.threshold))
+    )
+    for tested, look in zip(suite, looks, strict=True):
         if block.trips >= TRIPS_A_BLOCK or len(block) >= TESTS_A_BLOCK:
             yield _ended(block, number, rows)
             block, number = Block(suite.root), number + 1
         base = None if baseline is None else before_of(tested, baseline)
-        look = seen(tested, suite.threshold) if looks is None else next(looks)
         block.add(tested, look, base)
         rows.add(tested, look, number, len(block) - 1, base)
     yield _ended(block, number, rows)
-    yield embedded("rows", rows.values())
+    yield embedded("rows", encoded(rows.values()))
     yield after()
 
 
 def _ended(block: Block, number: int, rows: Rows) -> str:
+    text = block.text()
     rows.block_ended(block)
-    return embedded(f"block-{number}", block.values())
+    return embedded(f"block-{number}", text)

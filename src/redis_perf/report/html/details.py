@@ -7,16 +7,19 @@ ticks: the start counts from the start of the round trip before, the first from 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import islice
 from operator import attrgetter
 from typing import Final, NamedTuple, TypeAlias
 
+from redis_perf.analysis.alike import marks
 from redis_perf.analysis.analysed import Seen
 from redis_perf.analysis.baseline import Entry, differences, entry_of, shape_changes
 from redis_perf.analysis.depth import longest_chain
 from redis_perf.analysis.findings import Finding
 from redis_perf.analysis.tally import Tallies, tallies
+from redis_perf.report.html.embedded import encoded, encoded_numbers
 from redis_perf.report.html.kinds import kind_of, problems
 from redis_perf.report.html.sites import plain_site
 from redis_perf.report.html.tables import Table
@@ -62,10 +65,24 @@ _OF_SORT: Final = attrgetter(
 )
 
 
-_NOTHING: Final[Values] = {
-    "depth": 0, "opened": 0, "sorts": [], "starts": [], "took": [], "sent": [], "received": [], "chain": 1,
-    "problems": [], "children": 0, "notes": [],
-}  # fmt: skip
+_NOTHING: Final = (
+    '"depth":0,"opened":0,"chain":1,"problems":[],"children":0,"notes":[],'
+    '"sorts":[],"starts":[],"took":[],"sent":[],"received":[]}'
+)
+
+
+_NO_MORE: Final = '{"fixtures":[],"verdict":null,"change":null}'
+
+
+class _Phase(NamedTuple):
+    when: When
+    trace: Trace
+    seen: Seen
+
+    @property
+    def is_quiet(self) -> bool:
+        trace = self.trace
+        return not (trace.round_trips or trace.opened or trace.children or trace.problems or trace.notes)
 
 
 class Block:
@@ -75,7 +92,8 @@ class Block:
         self.trips = 0
         self._root = root
         self.servers: Counter[tuple[str, str]] = Counter()
-        self._tests: list[Values] = []
+        """Round trips of each, once the block is written."""
+        self._tests: list[tuple[Tested, Seen, Entry | None]] = []
         self._sorts: dict[Hashable, int] = {}
         self._plain_sorts: list[Sort] = []
         self._sites = Table[Site | None](lambda site: plain_site(site, root))
@@ -86,43 +104,48 @@ class Block:
         return len(self._tests)
 
     def add(self, tested: Tested, seen: Seen, base: Entry | None) -> None:
-        self._tests.append(
-            {
-                "phases": [self._phase(when, trace, seen) for when, trace in tested.phases.items()],
-                "fixtures": [_fixture(spent) for spent in tested.fixtures],
-                "verdict": tested.verdict and redacted(tested.verdict),
-                "change": None if base is None else _change(base, entry_of(tested.call)),
-            }
-        )
+        self._tests.append((tested, seen, base))
+        self.trips += sum([len(trace.round_trips) for trace in tested.phases.values()])
 
-    def values(self) -> Values:
-        return {
-            "tests": self._tests,
+    def text(self) -> str:
+        """As JSON: put together, for most of it are columns of numbers."""
+        phases = [_Phase(*phase, seen) for tested, seen, _ in self._tests for phase in tested.phases.items()]
+        written = self._written([phase for phase in phases if not phase.is_quiet])
+        texts = iter([_nothing(phase.when) if phase.is_quiet else next(written) for phase in phases])
+        tests = [
+            f'{{"phases":[{",".join(islice(texts, len(tested.phases)))}],{_rest(tested, base)[1:]}'
+            for tested, _, base in self._tests
+        ]
+        tables = {
             "sorts": self._plain_sorts,
             "sites": self._sites.values(),
             "paths": self._paths.values(),
             "operations": self._operations.values(),
         }
+        return f'{{"tests":[{",".join(tests)}],{encoded(tables)[1:]}'
 
-    def _phase(self, when: When, trace: Trace, seen: Seen) -> Values:
-        if not (trace.round_trips or trace.opened or trace.children or trace.problems or trace.notes):
-            return {"when": when} | _NOTHING
-        trips = trace.round_trips
-        self.trips += len(trips)
-        sorts = self._numbered(trips)
-        self._count_servers(sorts)
-        is_call = when == "call"
-        numbers = seen.call if is_call else tallies(trace)
+    def _written(self, phases: Sequence[_Phase]) -> Iterator[str]:
+        """One step after the other over all of them, for the reason `analysis.analysed.seen` has."""
+        sent = [phase.trace.round_trips for phase in phases]
+        sorts = [self._numbered(trips) for trips in sent]
+        for numbers in sorts:
+            self._count_servers(numbers)
+        times = [_times(trips) for trips in sent]
+        sizes = [([trip.sent_bytes for trip in trips], [trip.received_bytes for trip in trips]) for trips in sent]
+        abouts = [encoded(self._about(phase)) for phase in phases]
+        columns = zip(sorts, times, sizes, strict=True)
+        texts = [_columns(sort, *time, *size) for sort, time, size in columns]
+        return (f"{about[:-1]},{columns}" for about, columns in zip(abouts, texts, strict=True))
+
+    def _about(self, phase: _Phase) -> Values:
+        trace, is_call = phase.trace, phase.when == "call"
+        numbers = phase.seen.call if is_call else tallies(trace)
         return {
-            "when": when,
+            "when": phase.when,
             "depth": numbers.depth,
             "opened": len(trace.opened),
-            "sorts": sorts,
-            **_times(trips),
-            "sent": [trip.sent_bytes for trip in trips],
-            "received": [trip.received_bytes for trip in trips],
             "chain": _chain(trace, numbers),
-            "problems": self._problems(seen, trips) if is_call else [],
+            "problems": self._problems(phase.seen, trace.round_trips) if is_call else [],
             "children": trace.children,
             "notes": [redacted(note) for note in (*trace.problems, *trace.notes)],
         }
@@ -147,18 +170,10 @@ class Block:
         }
 
     def _numbered(self, trips: Sequence[RoundTrip]) -> list[int]:
-        """The number of each one's sort. What is the same is mostly the same object, which spares its hash."""
-        met, numbers = dict[Hashable, int](), []
-        for trip in trips:
-            objects = (
-                id(trip.operations), id(trip.site), id(trip.path), trip.connection, trip.lane, trip.store, trip.purpose,
-                trip.answer, trip.waited, trip.server, trip.name, trip.commits,
-            )  # fmt: skip
-            number = met.get(objects)
-            if number is None:
-                number = met[objects] = self._number(trip)
-            numbers.append(number)
-        return numbers
+        """The number of each one's sort."""
+        kinds = marks(trips)
+        numbers = {kind: self._number(trip) for kind, trip in dict(zip(kinds, trips, strict=True)).items()}
+        return [numbers[kind] for kind in kinds]
 
     def _number(self, trip: RoundTrip) -> int:
         number = self._sorts.setdefault(_OF_SORT(trip), len(self._plain_sorts))
@@ -174,7 +189,7 @@ class Block:
             trip.waited,
             trip.connection,
             trip.lane,
-            redacted(trip.name or trip.server or "") or None,
+            _server(trip.name or trip.server or ""),
             trip.commits,
             self._sites.number(trip.site),
             self._operations.number(trip.operations),
@@ -182,14 +197,39 @@ class Block:
         )
 
 
-def _times(trips: Sequence[RoundTrip]) -> Values:
-    """Both ends are rounded down, so that what came after another still does."""
+@lru_cache(maxsize=256)
+def _server(name: str) -> str | None:
+    return redacted(name) or None
+
+
+def _nothing(when: When) -> str:
+    return f'{{"when":"{when}",{_NOTHING}'
+
+
+def _columns(*columns: Sequence[int | None]) -> str:
+    named = zip(("sorts", "starts", "took", "sent", "received"), columns, strict=True)
+    return ",".join([f'"{name}":{encoded_numbers(column)}' for name, column in named]) + "}"
+
+
+def _rest(tested: Tested, base: Entry | None) -> str:
+    """All of a test but its phases."""
+    if not tested.fixtures and not tested.verdict and base is None:
+        return _NO_MORE
+    return encoded(
+        {
+            "fixtures": [_fixture(spent) for spent in tested.fixtures],
+            "verdict": tested.verdict and redacted(tested.verdict),
+            "change": None if base is None else _change(base, entry_of(tested.call)),
+        }
+    )
+
+
+def _times(trips: Sequence[RoundTrip]) -> tuple[list[int], list[int]]:
+    """How many ticks after the one before each began, and how many it took. Both ends are rounded down, so that what
+    came after another still does."""
     starts = [trip.started_ns // TICK_NS for trip in trips]
-    first = starts[:1]
-    return {
-        "starts": [start - before for start, before in zip(starts, [*first, *starts], strict=False)],
-        "took": [trip.ended_ns // TICK_NS - start for trip, start in zip(trips, starts, strict=True)],
-    }
+    after = [start - before for start, before in zip(starts, [*starts[:1], *starts], strict=False)]
+    return after, [trip.ended_ns // TICK_NS - start for trip, start in zip(trips, starts, strict=True)]
 
 
 def _chain(trace: Trace, numbers: Tallies) -> list[int] | int:
