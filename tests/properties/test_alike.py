@@ -5,14 +5,13 @@ from operator import attrgetter
 
 from hypothesis import given
 from hypothesis import strategies as st
-from test_suite_file import TRACE
 
 from redis_perf.analysis.alike import alike, marks
 from redis_perf.report.compact import packed, unpacked
 from redis_perf.report.suite_file import dumps, loads
 from redis_perf.round_trip import SAME
 from redis_perf.suite import Suite, Tested
-from redis_perf.trace import Trace
+from redis_perf.trace import Operation, Path, RoundTrip, Site, Trace
 
 same = attrgetter(*SAME)
 
@@ -25,9 +24,25 @@ def written(trace):
     return loads(dumps(Suite(tests=(Tested(nodeid="test", outcome="passed", phases={"call": trace}),)))).tests[0].call
 
 
-TRACES = TRACE.flatmap(
-    lambda trace: st.permutations(trace.round_trips * 2).map(lambda trips: Trace(tuple(trips), trace.opened))
+FEW = st.integers(0, 1)
+SITE = st.builds(Site, st.sampled_from(["app.py", "\udcff"]), FEW, st.just("push"))
+TRIP = st.builds(
+    RoundTrip,
+    store=st.sampled_from(["redis", "postgres"]),
+    connection=FEW,
+    operations=st.lists(st.builds(Operation, st.just("GET"), st.just("GET a"), st.booleans()), max_size=2).map(tuple),
+    started_ns=st.integers(0, 99),
+    ended_ns=st.integers(0, 99),
+    sent_bytes=st.none() | FEW,
+    received_bytes=st.none() | FEW,
+    site=st.none() | SITE,
+    purpose=st.sampled_from(["setup", "work"]),
+    waits=st.lists(st.tuples(FEW, FEW), max_size=1).map(tuple),
+    path=st.none() | st.builds(Path, st.lists(SITE, max_size=1).map(tuple), FEW),
+    arguments=st.none() | FEW,
+    key=st.none() | FEW,
 )
+TRACES = st.lists(TRIP, max_size=6).flatmap(lambda trips: st.permutations(trips * 2)).map(lambda all: Trace(tuple(all)))
 
 
 @given(TRACES)
