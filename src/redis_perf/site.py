@@ -5,18 +5,19 @@ event loop's own frames lies only the line that started the loop, which is not t
 "not seen" (a background task of a pool, say). Only code object and line are kept; they become text later. So are
 the calls that led to that line, up to `FRAMES_ABOVE` frames: by them a loop is told from a line that several use.
 
-Telling whose a frame is costs more than getting it. So a connection keeps the `Trail` of its last walk: where each
-frame runs the same code as the last time, it is known whose all of them are. Every frame is looked at all the same.
+Telling whose a frame is costs more than getting it. So a connection keeps the `Trail` of its last walks: where each
+frame runs the same code as in one of them, it is known whose all of them are. Every frame is looked at all the same.
 """
 
 from __future__ import annotations
 
 from asyncio import current_task
 from asyncio.events import _get_running_loop
+from operator import is_
 from sys import _getframe
 from threading import current_thread
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, Final
 
 from redis_perf.wire import Caller, Calls
 
@@ -39,16 +40,31 @@ _USER, _LIBRARY, _END = range(3)
 _kinds: dict[str, int] = {}
 """By file name, whose hash is kept with it; a code object's is computed anew at each look."""
 _orm_places: dict[str, int] = {}
+_met: dict[tuple[int, int], Caller] = {}
+"""By the id of the user's code and the instruction it was at: what is known of these calls as text need not be found
+again for the next connection. Holding the code keeps its id from being another's."""
+_MOST_MET: Final = 10_000
+
+
+WAYS: Final = 4
+"""So many ways from a tap to the user's lines are remembered: those of `get`, `set` and a pipeline, say."""
 
 
 class Trail:
-    """The code of the frames the last walk passed over, and the callers found beyond, by the instruction they ran."""
+    """The ways the last walks took, the newest first: the code of the frames that were passed over, and the callers
+    found beyond, by the instruction they ran."""
 
-    __slots__ = ("callers", "passed")
+    __slots__ = ("ways",)
 
     def __init__(self) -> None:
-        self.passed: tuple[CodeType, ...] = ()
-        self.callers: dict[int, Caller] = {}
+        self.ways: tuple[tuple[tuple[CodeType, ...], dict[int, Caller]], ...] = ()
+
+    def learn(self, passed: tuple[CodeType, ...], instruction: int, who: Caller) -> None:
+        for way, callers in self.ways:
+            if len(way) == len(passed) and all(map(is_, way, passed)):
+                callers[instruction] = who
+                return
+        self.ways = ((passed, {instruction: who}), *self.ways[: WAYS - 1])
 
 
 def caller(depth: int = 1, trail: Trail | None = None) -> Caller:
@@ -56,15 +72,15 @@ def caller(depth: int = 1, trail: Trail | None = None) -> Caller:
     loop = _get_running_loop()
     task = current_task(loop) if loop is not None else None
     lane = current_thread().name if task is None else task.get_name()
-    if trail is not None:
+    for passed, callers in trail.ways if trail is not None else ():
         frame: Any = _getframe(depth)
         try:
-            for code in trail.passed:
+            for code in passed:
                 if frame.f_code is not code:
                     break
                 frame = frame.f_back
             else:
-                who = trail.callers.get(frame.f_lasti)
+                who = callers.get(frame.f_lasti)
                 if who is not None and who[0] is frame.f_code and who[2] == lane:
                     above = frame
                     for code, instruction in who[3].frames:  # type: ignore[union-attr]
@@ -89,14 +105,28 @@ def _walk(start: FrameType, trail: Trail, lane: str | None) -> Caller:
             kind = _learn(frame)
         if kind == _USER:
             calls = _calls(frame, _orm(passed))
-            who = trail.callers[frame.f_lasti] = Caller(code, frame.f_lineno, lane, calls)
-            trail.passed = tuple(passed)
+            who = _once(code, frame.f_lineno, lane, calls)
+            trail.learn(tuple(passed), frame.f_lasti, who)
             return who
         if kind == _END:
             break
         passed.append(code)
         frame = frame.f_back
     return Caller(None, 0, lane)
+
+
+def _once(code: CodeType, line: int, lane: str | None, calls: Calls) -> Caller:
+    """The same object for the same caller; in another thread or task, at least the same calls."""
+    key = id(code), calls.instruction
+    met = _met.get(key)
+    if met is not None and met.calls is not None and met.calls.are(calls):
+        if met.lane == lane:
+            return met
+        calls = met.calls
+    elif len(_met) >= _MOST_MET:
+        _met.clear()
+    who = _met[key] = Caller(code, line, lane, calls)
+    return who
 
 
 def _calls(user: FrameType, through: str | None) -> Calls:

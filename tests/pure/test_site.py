@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from redis_perf.site import Trail, caller
+from redis_perf.site import WAYS, Trail, caller
 
 
 def frames_of(module: str, count: int, inner: Callable[[], Any]) -> Callable[[], Any]:
@@ -152,13 +152,44 @@ def test_a_stack_that_ends_where_a_trail_goes_on_has_no_user() -> None:
             codes.append(frame.f_code)
             frame = frame.f_back
         for more in ((), codes[-1:]):
-            trail.passed = (*codes, *more)
+            trail.ways = (((*codes, *more), {}),)
             found.append(tuple(caller(2, trail))[:3])
 
     thread = threading.Thread(target=frames_of("redis.client", 3, note), name="alone")
     thread.start()
     thread.join()
     assert found == [(None, 0, "alone")] * 2
+
+
+def test_the_same_calls_are_known_again_whatever_way_was_taken_meanwhile() -> None:
+    trail = Trail()
+    ways = [frames_of(f"redis.way{number}", 3, lambda: caller(2, trail)) for number in range(WAYS + 1)]
+    first, *others = [[way() for way in ways] for _ in range(3)]
+    assert [[id(who) for who in again] for again in others] == [[id(who) for who in first]] * 2
+    assert len(trail.ways) == WAYS
+
+
+def test_what_is_known_of_calls_is_known_for_another_connection_and_another_thread() -> None:
+    found: list[Any] = []
+    user = frames_of("mine", 1, frames_of("redis.client", 2, lambda: found.append(caller(2, Trail()))))
+    for name in ("first", "first", "second"):
+        thread = threading.Thread(target=user, name=name)
+        thread.start()
+        thread.join()
+    one, same, elsewhere = found
+    assert one is same
+    assert (elsewhere.lane, elsewhere.calls) == ("second", one.calls)
+
+
+def test_equal_code_of_another_file_is_another_caller() -> None:
+    user = frames_of("mine", 1, frames_of("redis.client", 1, lambda: caller(2, Trail())))
+    source = "def ask():\n    return user()\n"
+    callers = []
+    for file in ("one.py", "other.py"):
+        names: dict[str, Any] = {"__name__": "mine", "user": user}
+        exec(compile(source, file, "exec"), names)
+        callers.append(names["ask"]())
+    assert [who.calls.frames[0][0].co_filename for who in callers] == ["one.py", "other.py"]
 
 
 def test_one_line_in_two_lanes_is_told_apart() -> None:

@@ -57,6 +57,13 @@ class Calls:
         self.through = through
         self.path: Path | None = None
 
+    def are(self, others: Calls) -> bool:
+        """The same ones. Equal code may be of another file, so it has to be the same."""
+        if self.instruction != others.instruction or len(self.frames) != len(others.frames):
+            return False
+        steps = zip(self.frames, others.frames, strict=True)
+        return self.through == others.through and all(code is other and at == was for (code, at), (other, was) in steps)
+
 
 class Caller(NamedTuple):
     """Who sent: the user's code object and line where one was found, the thread or asyncio task, and the calls."""
