@@ -211,7 +211,7 @@ class _Recorded:
             if self._when != "call" and is_quiet(trace):
                 windows.clear()
                 return
-            phase = phase_of(trace)
+            phase = phase_of(trace, self._when)
             if self._suspects is not None:
                 self._suspects.look(self._item, trace, phase, whole=kind is None)
             phase["fixtures"] = fixtures_of(trace, windows)

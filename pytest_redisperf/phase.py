@@ -7,7 +7,7 @@ to be ignored: filled in by `pytest_redisperf.suspects`.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from pytest_redisperf.fixture_accounts import FixtureSpending
 from redis_perf import Trace
@@ -15,6 +15,9 @@ from redis_perf.analysis.tally import NONE, Tally, tallies
 from redis_perf.analysis.waste import Waste, wastes
 from redis_perf.trace import STORES as STORES
 from redis_perf.trace import Store as Store
+
+if TYPE_CHECKING:
+    from redis_perf.suite import When
 
 
 class Repeat(TypedDict):
@@ -67,9 +70,10 @@ def is_quiet(trace: Trace) -> bool:
     return not (trace.round_trips or trace.opened or trace.children or trace.problems)
 
 
-def phase_of(trace: Trace) -> Phase:
+def phase_of(trace: Trace, when: When) -> Phase:
+    """What fixtures waste is not told, so it is not looked for."""
     numbers, sent = tallies(trace), bool(trace.round_trips)
-    found = wastes(trace) if sent else ()
+    found = wastes(trace) if sent and when == "call" else ()
     names = [trip.name for trip in trace.charged if trip.name and trip.answer == "complete"] if sent else []
     return Phase(
         redis=_spent(numbers.redis),

@@ -60,6 +60,8 @@ class Exchanged(NamedTuple):
 
     answered: tuple[Operation, ...]
     failed: tuple[Operation, ...]
+    sets_up: bool
+    """Of a connection on which nothing was asked yet that does not."""
     waited: bool
     arguments: int | None
     key: int | None
@@ -250,6 +252,7 @@ class Conversation:
     def exchanged(
         self,
         asked: Exchanged,
+        purpose: Purpose,
         caller: Caller | None,
         started_ns: int,
         ended_ns: int,
@@ -257,7 +260,7 @@ class Conversation:
         received_bytes: int,
         failed: bool,
     ) -> None:
-        """Work was sent and its reply looked at. Only if it `begins_anew`."""
+        """It was sent and its reply looked at. Only if it `begins_anew`."""
         if self._last is not None:
             self._emit(self._last)
         elif self._open:
@@ -266,10 +269,11 @@ class Conversation:
         if caller is not source.caller:
             source = self._source = self._from(caller)
         operations, waited = asked.failed if failed else asked.answered, asked.waited
-        mark = source.marks.get((operations, waited)) or source.marks.setdefault((operations, waited), object())
+        same = operations, purpose, waited
+        mark = source.marks.get(same) or source.marks.setdefault(same, object())
         trip: Any = Loose(
             self.store, self.connection, operations, started_ns, ended_ns, sent_bytes, received_bytes, source.site,
-            "work", source.lane, self.server, self.name, 0, "complete", waited, self.client, (), source.path,
+            purpose, source.lane, self.server, self.name, 0, "complete", waited, self.client, (), source.path,
             asked.arguments, asked.key, mark,
         )  # fmt: skip
         trip.__class__ = RoundTrip

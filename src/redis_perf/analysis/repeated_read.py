@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from operator import attrgetter
@@ -35,12 +35,12 @@ _CHANGES: Final = re.compile(
 )
 
 
-def repeated_reads(trips: Iterable[RoundTrip]) -> list[tuple[RoundTrip, ...]]:
+def repeated_reads(trips: Sequence[RoundTrip]) -> list[tuple[RoundTrip, ...]]:
     """Groups of the same read, the first of each included; the largest group first."""
+    if len({trip.arguments for trip in trips}) == len(trips):
+        return []
     ordered = sorted(trips, key=_started_ns)
     times = Counter([trip.arguments for trip in ordered])
-    if len(times) == len(ordered):
-        return []
     kinds = marks(ordered)
     questions = _questions(dict(zip(kinds, ordered, strict=True)))
     servers: defaultdict[Hashable, dict[Hashable, list[RoundTrip]]] = defaultdict(dict)

@@ -72,7 +72,7 @@ class _State:
         """Nothing is owed or half read, and what is sent next means what it says."""
         unsettled = self.unused or self.due or self.queueing is not None or self.silent or self.skips or self.monitors
         halves = self.commands.unfinished or self.replies.unfinished
-        return self.worked and not (unsettled or halves or self.waiting or self.subscribes)
+        return not (unsettled or halves or self.waiting or self.subscribes)
 
 
 class RespMeter:
@@ -110,7 +110,9 @@ class RespMeter:
         """Take from the front of the log what is quick to read; `feed` is for the rest."""
         state = self._state
         if state.settled and self._conversation.begins_anew:
-            sent_bytes, received_bytes = exchanges(events, self._conversation, self._known, resp3=state.speaks_resp3)
+            sent_bytes, received_bytes, state.worked = exchanges(
+                events, self._conversation, self._known, resp3=state.speaks_resp3, worked=state.worked
+            )
             state.commands.passed(sent_bytes)
             state.replies.passed(received_bytes)
 

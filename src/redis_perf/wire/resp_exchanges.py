@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Final
 
 from redis_perf.conversation import Conversation, Exchanged
-from redis_perf.trace import Operation
+from redis_perf.trace import Operation, Purpose
 from redis_perf.wire import RECEIVED, SENT, Event, redis_commands
 from redis_perf.wire.redis_meaning import meaning
 from redis_perf.wire.resp_plain import plain_commands
@@ -27,9 +27,10 @@ _CHANGES_CONNECTION: Final = frozenset({"MONITOR", "RESET", "CLIENT REPLY", "QUI
 
 
 def exchanges(
-    events: deque[Event], conversation: Conversation, known: dict[bytes, Exchanged], *, resp3: bool
-) -> tuple[int, int]:
-    """Take them from the front of the log. How many bytes went and came. `known` are this connection's, so far."""
+    events: deque[Event], conversation: Conversation, known: dict[bytes, Exchanged], *, resp3: bool, worked: bool
+) -> tuple[int, int, bool]:
+    """Take them from the front of the log. How many bytes went and came, and whether anything was asked now or, as
+    `worked` says, before that is not setup. `known` are this connection's, so far."""
     sent_bytes = received_bytes = 0
     exchanged, take = conversation.exchanged, events.popleft
     while len(events) > 1:
@@ -41,26 +42,29 @@ def exchanges(
         failed = _failed(reply, resp3=resp3)
         if asked is None or failed is None:
             break
-        exchanged(asked, caller, sent_ns, received_ns, len(data), len(reply), failed)
+        worked = worked or not asked.sets_up
+        purpose: Purpose = "work" if worked else "setup"
+        exchanged(asked, purpose, caller, sent_ns, received_ns, len(data), len(reply), failed)
         sent_bytes += len(data)
         received_bytes += len(reply)
         take()
         take()
-    return sent_bytes, received_bytes
+    return sent_bytes, received_bytes, worked
 
 
 def _alone(data: bytes, known: dict[bytes, Exchanged]) -> Exchanged | None:
-    """The one command this is, if it means the same to any connection that is in use. One that may carry a password is
-    not remembered."""
+    """The one command this is, if to any connection it means the same, its purpose apart. One that may carry a password
+    is not remembered."""
     commands = plain_commands(data) if len(data) <= _REMEMBERED_BYTES else None
     if commands is None or len(commands) != 1 or redis_commands.may_have_secrets(commands[0].argv):
         return None
     _, name, shape, blocks, arguments, key = meaning(commands[0])
-    if name in _CHANGES_CONNECTION or redis_commands.purpose(name, first=False, worked=True) != "work":
+    at_first, later = (redis_commands.purpose(name, first=False, worked=worked) for worked in (False, True))
+    if name in _CHANGES_CONNECTION or later != "work":
         return None
     if len(known) >= _REMEMBERED:
         known.clear()
-    found = known[data] = Exchanged(*_outcomes(name, shape), blocks, arguments, key)
+    found = known[data] = Exchanged(*_outcomes(name, shape), at_first == "setup", blocks, arguments, key)
     return found
 
 
