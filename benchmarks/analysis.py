@@ -82,12 +82,13 @@ def tests() -> Iterator[Tested]:
 
 
 def million() -> None:
+    """As the plugin does it once the tests have run."""
     print(f"| {TESTS * TRIPS:,} round trips of {TESTS:,} tests | elapsed | processor | size |\n|---|---|---|---|")
-    suite = timed(
-        "(gathered from packed traces)", lambda: Suite(tests=tuple(tests()), root="/app", networks_ns=(2_000_000,))
-    )[0]
-    reporting = Reporting(suite)
     with tempfile.TemporaryDirectory() as folder, uncollected():
+        suite = timed(
+            "(gathered from packed traces)", lambda: Suite(tests=tuple(tests()), root="/app", networks_ns=(2_000_000,))
+        )[0]
+        reporting = Reporting(suite)
         took = [timed("analysed", lambda: reporting.analysed)[1]]
         for form in ("json", "sarif", "markdown", "html", "trace"):
             path = Path(folder, form)

@@ -23,7 +23,7 @@ from redis_perf.report.trip_lines import TripReader, TripWriter, trip_of
 from redis_perf.suite import Broken, FixtureSpent, Meant, Outcome, Suite, Tested, When
 from redis_perf.trace import Opened, Purpose, RoundTrip, Tapped, Trace
 
-_encoded: Final = json.JSONEncoder(separators=(",", ":")).encode
+_encoded: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 KIND: Final = FileKind("suite", 1, "record one with `pytest --redisperf-trace=FILE`")
 
 Part: TypeAlias = Suite | Tested | str

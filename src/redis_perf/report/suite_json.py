@@ -26,6 +26,7 @@ Json: TypeAlias = dict[str, object]
 
 FORMAT: Final = "redisperf-summary"
 VERSION: Final = 1
+_encoded: Final = json.JSONEncoder(check_circular=False).encode
 _CHANGE: Final = ("store", "asked", "before", "after")
 _OF_TALLY: Final = attrgetter(*NUMBERS)
 _TALLY_TEXT: Final = "{" + ", ".join([f'"{number}": %s' for number in NUMBERS]) + "}"
@@ -114,7 +115,7 @@ def _test(tested: Tested, spent: dict[When, Tallies], found: tuple[Finding, ...]
         "fixtures": [_fixture(fixture) for fixture in tested.fixtures],
         **before,
     }
-    return f'{json.dumps(about)[:-1]}, "phases": {{{phases}}}}}'
+    return f'{_encoded(about)[:-1]}, "phases": {{{phases}}}}}'
 
 
 def _before(tested: Tested, baseline: Mapping[str, Entry] | None) -> Json:
