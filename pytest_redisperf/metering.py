@@ -22,7 +22,7 @@ from pytest_redisperf.fixture_accounts import PHASE_RECORDING, PHASE_WINDOWS, RU
 from pytest_redisperf.options import Limits, Settings
 from pytest_redisperf.phase import Phase, is_quiet, operations, phase_of
 from pytest_redisperf.spending import CALL, VERDICT, Record, Verdict, fail, recorder, verdict_of
-from pytest_redisperf.summary import Summary, header
+from pytest_redisperf.summary import Beside, Summary, header
 from pytest_redisperf.suspects import Suspects
 from redis_perf import BudgetExceeded, NothingMeasured, TapError, Trace
 from redis_perf.budget import Budget
@@ -62,6 +62,8 @@ class Metering:
                 self._config.pluginmanager.register(
                     Summary(self._settings, crashes_of(self._config)), "redisperf-summary"
                 )
+                if self._config.get_verbosity() > 0:
+                    self._config.pluginmanager.register(Beside(), "redisperf-beside")
                 if self._config.getoption("xmlpath", None):
                     from pytest_redisperf.junit import Totals
 

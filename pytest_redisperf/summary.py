@@ -58,17 +58,6 @@ class Summary:
         if phase is not None:
             self._tests.setdefault(report.nodeid, {})[report.when] = phase
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_report_teststatus(self, report: pytest.TestReport, config: pytest.Config) -> tuple[str, str, str] | None:
-        """With `-v`, what each test spent beside its result."""
-        phase: Phase | None = getattr(report, "redisperf", None)
-        told = report.when == "call" and (report.passed or report.failed) and not hasattr(report, "wasxfail")
-        if phase is None or not told or config.get_verbosity() < 1 or not operations(phase):
-            return None
-        spent = ", ".join(f"{store} {phase[store]['round_trips']}" for store in STORES if phase[store]["operations"])
-        letter = "." if report.passed else "F"
-        return report.outcome, letter, f"{report.outcome.upper()} ({spent})"
-
     @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if not self._tests and not list(self._crashes):
@@ -96,6 +85,20 @@ class Summary:
         yield from _suspects(self._tests, self._settings, whole=whole and not incomplete)
         yield from _wastes(self._tests)
         yield from _unseen(self._tests)
+
+
+class Beside:
+    """With `-v`: what each test spent beside its result. A hook that is called for each phase of every test."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        phase: Phase | None = getattr(report, "redisperf", None)
+        told = report.when == "call" and (report.passed or report.failed) and not hasattr(report, "wasxfail")
+        if phase is None or not told or not operations(phase):
+            return None
+        spent = ", ".join(f"{store} {phase[store]['round_trips']}" for store in STORES if phase[store]["operations"])
+        letter = "." if report.passed else "F"
+        return report.outcome, letter, f"{report.outcome.upper()} ({spent})"
 
 
 _DOUBTS = ("incomplete", "suspected", "stale", "waste", "lost", "not counted")

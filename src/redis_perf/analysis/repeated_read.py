@@ -7,12 +7,12 @@ asking again after a while, for a change that somebody else will make.
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from operator import attrgetter
-from typing import Final
+from typing import Final, TypeAlias
 
 from redis_perf.analysis.alike import marks
 from redis_perf.trace import Operation, RoundTrip, Store
@@ -27,6 +27,7 @@ _READS: Final = frozenset({
     "SDIFF", "ZSCORE", "ZMSCORE", "ZRANGE", "ZREVRANGE", "ZRANGEBYSCORE", "ZREVRANGEBYSCORE", "ZCARD", "ZCOUNT",
     "ZRANK", "ZREVRANK", "JSON.GET", "JSON.MGET",
 })  # fmt: skip
+_Asked: TypeAlias = "defaultdict[tuple[int, int], list[RoundTrip]]"
 _ASIDE: Final = frozenset({"PING", "ECHO", "TIME", "INFO"})
 _CHANGES: Final = re.compile(
     r"\bFOR (?:NO KEY )?(?:UPDATE|SHARE|KEY SHARE)\b|\b(?:nextval|setval|random|gen_random_uuid|clock_timestamp|now|"
@@ -40,34 +41,32 @@ def repeated_reads(trips: Sequence[RoundTrip]) -> list[tuple[RoundTrip, ...]]:
     if len({trip.arguments for trip in trips}) == len(trips):
         return []
     ordered = sorted(trips, key=_started_ns)
-    times = Counter([trip.arguments for trip in ordered])
     kinds = marks(ordered)
     questions = _questions(dict(zip(kinds, ordered, strict=True)))
-    servers: defaultdict[Hashable, dict[Hashable, list[RoundTrip]]] = defaultdict(dict)
     found: list[tuple[RoundTrip, ...]] = []
     for trip, kind in zip(ordered, kinds, strict=True):
-        question, reads = questions[kind]
-        told = trip.arguments is not None and not trip.waited
-        if reads and told and times[trip.arguments] < 2:
-            continue
-        asked = servers[trip.store, trip.server, trip.name]  # since the last write
-        if reads and told:
-            asked.setdefault((question, trip.arguments, trip.lane), []).append(trip)
+        asked, number = questions[kind]
+        if number is not None and trip.arguments is not None:
+            asked[number, trip.arguments].append(trip)
         elif _writes(trip):
             found += _again(asked)
             asked.clear()
-    for asked in servers.values():
+    for asked in {id(asked): asked for asked, _ in questions.values()}.values():
         found += _again(asked)
     return sorted(found, key=lambda group: -len(group))
 
 
-def _questions(kinds: Mapping[Hashable, RoundTrip]) -> dict[Hashable, tuple[int, bool]]:
-    """Numbers of what they asked, for numbers are quickly told apart, and whether they only read."""
-    numbers: dict[tuple[Operation, ...], int] = {}
-    return {
-        kind: (numbers.setdefault(trip.operations, len(numbers)), only_reads(trip.store, trip.operations))
-        for kind, trip in kinds.items()
-    }
+def _questions(kinds: Mapping[Hashable, RoundTrip]) -> dict[Hashable, tuple[_Asked, int | None]]:
+    """Of each kind what was asked of its server since the last write to that, and a number for what it asks, which is
+    quickly told apart; None: not a read, or one that may wait."""
+    servers: defaultdict[Hashable, _Asked] = defaultdict(lambda: defaultdict(list))
+    numbers: dict[Hashable, int] = {}
+    questions: dict[Hashable, tuple[_Asked, int | None]] = {}
+    for kind, trip in kinds.items():
+        reads = not trip.waited and only_reads(trip.store, trip.operations)
+        number = numbers.setdefault((trip.operations, trip.lane), len(numbers)) if reads else None
+        questions[kind] = servers[trip.store, trip.server, trip.name], number
+    return questions
 
 
 @lru_cache(maxsize=512)
@@ -92,7 +91,7 @@ def _writes(trip: RoundTrip) -> bool:
     return not (unseen or aside)
 
 
-def _again(asked: Mapping[Hashable, Sequence[RoundTrip]]) -> list[tuple[RoundTrip, ...]]:
+def _again(asked: _Asked) -> list[tuple[RoundTrip, ...]]:
     return [tuple(group) for group in asked.values() if len(group) > 1 and not _polls(group)]
 
 
