@@ -17,20 +17,17 @@ nothing and open nothing.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
-from redis_perf.call_path import whence
 from redis_perf.round_trip import Loose, round_trip
-from redis_perf.trace import Answer, Operation, Path, Purpose, RoundTrip, Site, Store
+from redis_perf.sources import Sources
+from redis_perf.trace import Answer, Operation, Purpose, RoundTrip, Store
 from redis_perf.wire import Caller
 
 Emit: TypeAlias = Callable[[RoundTrip], None]
-
-SOURCES: Final = 256
-"""So many are remembered, and so many different questions of each; then it begins anew."""
 
 _operation = lru_cache(maxsize=1024)(Operation)  # mostly the same again; making it anew costs more
 
@@ -65,16 +62,6 @@ class Exchanged(NamedTuple):
     waited: bool
     arguments: int | None
     key: int | None
-
-
-class _Source(NamedTuple):
-    """From where requests came, as text, and what those are alike by that came from there."""
-
-    caller: Caller | None  # holding it keeps its id from being another's
-    site: Site | None
-    lane: str | None
-    path: Path | None
-    marks: dict[Hashable, object]
 
 
 class _Trip:
@@ -126,8 +113,8 @@ class Conversation:
         self._debts: deque[tuple[_Trip, _Wait]] = deque()
         self._news = False  # a reply was settled that the client has not looked at
         self._may_depend = True  # the client looked at one since it last sent
-        self._sources: dict[int, _Source] = {}
-        self._source = self._from(None)  # of what was sent last
+        self._sources = Sources()
+        self._source = self._sources.of(None)  # of what was exchanged last
         self._apart_ns: int | None = None  # what is sent next is a wait of its own, from then on
 
     def sent(self, at_ns: int, size_bytes: int | None, caller: Caller | None = None) -> None:
@@ -239,8 +226,8 @@ class Conversation:
     def called(self, name: str) -> None:
         """It has another name, and so has what is unfinished."""
         self.name = name
-        self._sources.clear()
-        self._source = self._from(None)
+        self._sources = Sources()
+        self._source = self._sources.of(None)
         if self._last is not None:
             self._last = replace(self._last, name=name)
 
@@ -267,10 +254,10 @@ class Conversation:
             self._begin_next()
         source = self._source
         if caller is not source.caller:
-            source = self._source = self._from(caller)
+            source = self._source = self._sources.of(caller)
         operations, waited = asked.failed if failed else asked.answered, asked.waited
         same = operations, purpose, waited
-        mark = source.marks.get(same) or source.marks.setdefault(same, object())
+        mark = source.marks.get(same) or source.mark(same)
         trip: Any = Loose(
             self.store, self.connection, operations, started_ns, ended_ns, sent_bytes, received_bytes, source.site,
             purpose, source.lane, self.server, self.name, 0, "complete", waited, self.client, (), source.path,
@@ -278,14 +265,6 @@ class Conversation:
         )  # fmt: skip
         trip.__class__ = RoundTrip
         self._last = trip
-
-    def _from(self, caller: Caller | None) -> _Source:
-        known = self._sources.get(id(caller))
-        if known is None or known.caller is not caller or len(known.marks) > SOURCES:
-            if len(self._sources) >= SOURCES:
-                self._sources.clear()
-            known = self._sources[id(caller)] = _Source(caller, *whence(caller), {})
-        return known
 
     def _begin(self, at_ns: int, caller: Caller | None) -> None:
         self._begin_next()
@@ -302,7 +281,7 @@ class Conversation:
             self._last = None
 
     def _finish(self, trip: _Trip, unanswered: Answer) -> RoundTrip:
-        source = self._from(trip.caller)
+        source = self._sources.of(trip.caller)
         operations = tuple([_operation(asked.name, asked.shape, asked.failed) for asked in trip.asked])
         answer = unanswered if trip.owed else "complete" if trip.settled else "none owed"
         purpose = trip.purpose or "work"
@@ -312,7 +291,7 @@ class Conversation:
             trip.received_bytes, source.site, purpose, source.lane, self.server, self.name, trip.commits, answer,
             trip.waited, self.client, _waits(trip.waits) if len(trip.waits) > 1 else (), source.path,
             _together([asked.arguments for asked in trip.asked]), _together([asked.key for asked in trip.asked]),
-            source.marks.setdefault(same, object()) if len(trip.waits) == 1 else None,
+            source.mark(same) if len(trip.waits) == 1 else None,
         )  # fmt: skip
 
 

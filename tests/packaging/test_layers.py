@@ -13,6 +13,7 @@ PURE = {
     "suite",
     "conversation",
     "call_path",
+    "sources",
     "wire",
     "shape",
     "limit",

@@ -1,19 +1,16 @@
 """All of some tests, as plain values: what the page reads when one of them is looked at.
 
-A round trip is a `Sort` (all but its times and sizes, which few of them differ in) and four numbers. Times are in
-ticks: the start counts from the start of the round trip before, the first from nothing.
+A round trip is a sort (`redis_perf.report.html.sorts`) and four numbers. Times are in ticks: the start counts from the
+start of the round trip before, the first from nothing.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from operator import attrgetter
 from typing import Final, NamedTuple, TypeAlias
 
-from redis_perf.analysis.alike import marks
 from redis_perf.analysis.analysed import Seen
 from redis_perf.analysis.baseline import Entry, differences, entry_of, shape_changes
 from redis_perf.analysis.depth import longest_chain
@@ -22,47 +19,15 @@ from redis_perf.analysis.tally import Tallies, tallies
 from redis_perf.report.html.embedded import encoded, encoded_numbers
 from redis_perf.report.html.kinds import kind_of, problems
 from redis_perf.report.html.sites import plain_site
-from redis_perf.report.html.tables import Table
+from redis_perf.report.html.sorts import Sorts
 from redis_perf.report.secrets import redacted
 from redis_perf.suite import FixtureSpent, Tested, When
-from redis_perf.trace import Operation, Path, RoundTrip, Site, Trace
+from redis_perf.trace import RoundTrip, Trace
 
 Values: TypeAlias = dict[str, object]
 TICK_NS: Final = 100
 SHAPE_CHANGES: Final = 200
 CALLERS: Final = 12
-
-
-class Sort(NamedTuple):
-    """What many round trips have in common; the last three are numbers of the block's tables."""
-
-    store: str
-    purpose: str
-    answer: str
-    waited: bool
-    connection: int
-    lane: str | None
-    server: str | None
-    commits: int
-    site: int
-    operations: int
-    path: int
-
-
-_OF_SORT: Final = attrgetter(
-    "store",
-    "purpose",
-    "answer",
-    "waited",
-    "connection",
-    "lane",
-    "server",
-    "name",
-    "commits",
-    "site",
-    "operations",
-    "path",
-)
 
 
 _NOTHING: Final = (
@@ -94,11 +59,7 @@ class Block:
         self.servers: Counter[tuple[str, str]] = Counter()
         """Round trips of each, once the block is written."""
         self._tests: list[tuple[Tested, Seen, Entry | None]] = []
-        self._sorts: dict[Hashable, int] = {}
-        self._plain_sorts: list[Sort] = []
-        self._sites = Table[Site | None](lambda site: plain_site(site, root))
-        self._paths = Table[Path | None](lambda path: _plain_path(path, root))
-        self._operations = Table[tuple[Operation, ...]](_plain_operations)
+        self._sorts = Sorts(root)
 
     def __len__(self) -> int:
         return len(self._tests)
@@ -116,18 +77,12 @@ class Block:
             f'{{"phases":[{",".join(islice(texts, len(tested.phases)))}],{_rest(tested, base)[1:]}'
             for tested, _, base in self._tests
         ]
-        tables = {
-            "sorts": self._plain_sorts,
-            "sites": self._sites.values(),
-            "paths": self._paths.values(),
-            "operations": self._operations.values(),
-        }
-        return f'{{"tests":[{",".join(tests)}],{encoded(tables)[1:]}'
+        return f'{{"tests":[{",".join(tests)}],{encoded(self._sorts.values())[1:]}'
 
     def _written(self, phases: Sequence[_Phase]) -> Iterator[str]:
         """One step after the other over all of them, for the reason `analysis.analysed.seen` has."""
         sent = [phase.trace.round_trips for phase in phases]
-        sorts = [self._numbered(trips) for trips in sent]
+        sorts = [self._sorts.numbers(trips) for trips in sent]
         for numbers in sorts:
             self._count_servers(numbers)
         times = [_times(trips) for trips in sent]
@@ -152,7 +107,7 @@ class Block:
 
     def _count_servers(self, sorts: Sequence[int]) -> None:
         for number, trips in Counter(sorts).items():
-            sort = self._plain_sorts[number]
+            sort = self._sorts[number]
             self.servers[sort.store, sort.server or ""] += trips if sort.answer == "complete" else 0
 
     def _problems(self, seen: Seen, trips: Sequence[RoundTrip]) -> list[Values]:
@@ -168,38 +123,6 @@ class Block:
             "loop": plain_site(problem.loop, self._root),
             "trips": sorted([numbers[id(trip)] for trip in problem.trips]),
         }
-
-    def _numbered(self, trips: Sequence[RoundTrip]) -> list[int]:
-        """The number of each one's sort."""
-        kinds = marks(trips)
-        numbers = {kind: self._number(trip) for kind, trip in dict(zip(kinds, trips, strict=True)).items()}
-        return [numbers[kind] for kind in kinds]
-
-    def _number(self, trip: RoundTrip) -> int:
-        number = self._sorts.setdefault(_OF_SORT(trip), len(self._plain_sorts))
-        if number == len(self._plain_sorts):
-            self._plain_sorts.append(self._plain_sort(trip))
-        return number
-
-    def _plain_sort(self, trip: RoundTrip) -> Sort:
-        return Sort(
-            trip.store,
-            trip.purpose,
-            trip.answer,
-            trip.waited,
-            trip.connection,
-            trip.lane,
-            _server(trip.name or trip.server or ""),
-            trip.commits,
-            self._sites.number(trip.site),
-            self._operations.number(trip.operations),
-            self._paths.number(trip.path),
-        )
-
-
-@lru_cache(maxsize=256)
-def _server(name: str) -> str | None:
-    return redacted(name) or None
 
 
 def _nothing(when: When) -> str:
@@ -253,14 +176,3 @@ def _change(base: Entry, head: Entry) -> Values:
         "counts": [[each.store, each.measure, each.base, each.head] for each in differences(base, head)],
         "shapes": [list(each) for each in islice(shape_changes(base, head), SHAPE_CHANGES)],
     }
-
-
-def _plain_operations(operations: tuple[Operation, ...]) -> object:
-    return [[each.name, each.shape, each.failed] for each in operations]
-
-
-def _plain_path(path: Path | None, root: str) -> object:
-    if path is None:
-        return None
-    callers = [plain_site(site, root) for site in path.callers[:CALLERS]]
-    return {"callers": callers, "loop": plain_site(path.loop, root), "through": path.through}
