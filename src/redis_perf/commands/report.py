@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from redis_perf.commands import CommandError
@@ -14,6 +15,7 @@ from redis_perf.report.units import count, size
 from redis_perf.report_formats import COMPARING, FORMATS, Reporting
 from redis_perf.suite import Suite, Tested
 from redis_perf.trace import Trace
+from redis_perf.uncollected import uncollected
 from redis_perf.whole_file import write_whole
 
 STANDARD_OUTPUT = "-"
@@ -46,14 +48,19 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.baseline is not None and wanted and not any(form in COMPARING for form in wanted):
         asked = ", ".join(f"--{form}" for form in wanted)
         raise CommandError(f"--baseline: {asked} cannot show it; ask for one of {_COMPARING}")
+    with uncollected():  # around all of it, for after each such block Python looks for cycles once
+        _make_all(arguments, wanted or {"text": STANDARD_OUTPUT})
+    return 0
+
+
+def _make_all(arguments: argparse.Namespace, wanted: Mapping[str, str]) -> None:
     suite = suite_of(read_either(arguments.suite), arguments.suite)
     for sentence in suite.incomplete:
         print(f"redisperf report: incomplete: {sentence}", file=sys.stderr)
     baseline = None if arguments.baseline is None else _baseline(arguments.baseline)
     reporting = Reporting(suite, baseline=baseline)
-    for form, out in (wanted or {"text": STANDARD_OUTPUT}).items():
+    for form, out in wanted.items():
         _make(form, out, reporting)
-    return 0
 
 
 def _baseline(path: str) -> Baseline:
