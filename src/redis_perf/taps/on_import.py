@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
-from operator import is_
 from types import ModuleType, TracebackType
 from typing import Any, Final, Self
 
@@ -41,8 +40,7 @@ class OnImport:
     """The finder. Used as a context manager: what was entered is left at its end, and nothing is waited for."""
 
     def __init__(self) -> None:
-        self._modules: dict[str, object] = {}
-        """Those waited for, with what each was when somebody looked last."""
+        self._modules: set[str] = set()
         self._waiting: dict[str, Wanted] = {}
         self._entered: dict[str, _Entered] = {}
         self._ended = False
@@ -64,15 +62,11 @@ class OnImport:
 
     def wait(self, name: str, wanted: Wanted) -> None:
         """Enter it once its module is imported; one that is imported already is for `look`."""
-        self._modules[wanted.module] = _ABSENT
+        self._modules.add(wanted.module)
         self._waiting[name] = wanted
 
     def look(self) -> None:
         """Enter what is imported already, or was past this finder; wait anew where a module gave way to another."""
-        found = {module: sys.modules.get(module, _ABSENT) for module in self._modules}
-        if all(map(is_, found.values(), self._modules.values())):
-            return
-        self._modules.update(found)
         for name, entered in list(self._entered.items()):
             if sys.modules.get(entered.wanted.module, _ABSENT) is not entered.module:
                 self._leave(name)
