@@ -264,7 +264,7 @@ class Conversation:
             asked.arguments, asked.key, mark,
         )  # fmt: skip
         trip.__class__ = RoundTrip
-        self._last = trip
+        self._last, self._news = trip, False
 
     def _begin(self, at_ns: int, caller: Caller | None) -> None:
         self._begin_next()

@@ -48,8 +48,15 @@ class Operation(NamedTuple):
     failed: bool = False
 
 
+class _Marked:
+    """A place for the mark that is no value of a round trip: neither compared nor shown, copied or pickled with it."""
+
+    __slots__ = ("alike",)
+    alike: object | None
+
+
 @dataclass(frozen=True, slots=True)
-class RoundTrip:
+class RoundTrip(_Marked):
     """One wait: everything sent before the client looked at another reply, and the replies it was owed.
 
     `answer` says how it ended. Only `"complete"` ones are counted as round trips: `"lost"` means the connection
@@ -66,7 +73,7 @@ class RoundTrip:
     `arguments` and `key` tell whether two round trips of one trace asked with the same arguments, and about the same
     first argument (a Redis key, say): salted hashes, good for nothing else. What was asked is the same without them.
     `alike` is the same object on those that differ in nothing but when they were, sizes, `arguments` and `key`, which
-    spares comparing them; two objects say nothing, and nor does None. A copy (`replace`) has none.
+    spares comparing them; two objects say nothing, and nor does None. It is no field, and a copy has none.
     """
 
     store: Store
@@ -89,7 +96,14 @@ class RoundTrip:
     path: Path | None = None
     arguments: int | None = field(default=None, compare=False, repr=False)
     key: int | None = field(default=None, compare=False, repr=False)
-    alike: object | None = field(default=None, init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "alike", None)
+
+    def __setstate__(self, state: list[Any]) -> None:
+        for name, value in zip(VALUES, state, strict=True):
+            object.__setattr__(self, name, value)
+        self.__post_init__()
 
     @property
     def intervals(self) -> tuple[tuple[int, int], ...]:
@@ -97,8 +111,7 @@ class RoundTrip:
         return self.waits or ((self.started_ns, self.ended_ns),)
 
 
-VALUES: Final = tuple(each.name for each in fields(RoundTrip) if each.init)
-"""The fields that say something of a round trip by itself, in the order they are given to it."""
+VALUES: Final = tuple(each.name for each in fields(RoundTrip))
 VARIES: Final = ("started_ns", "ended_ns", "sent_bytes", "received_bytes", "arguments", "key")
 """Those of VALUES in which round trips that are alike may differ; the first four stand together, the others last."""
 SAME: Final = tuple(name for name in VALUES if name not in VARIES)
@@ -106,10 +119,10 @@ SAME_BEFORE: Final = VALUES.index(VARIES[0])
 """So many of SAME stand before those that vary."""
 
 
-class Loose:
+class Loose(_Marked):
     """A RoundTrip that is not frozen yet: set its `__class__`. Freezing pays for each field, eight times as much."""
 
-    __slots__ = tuple(each.name for each in fields(RoundTrip))
+    __slots__ = VALUES
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ from redis_perf.call_path import whence
 from redis_perf.trace import Path, Site
 from redis_perf.wire import Caller
 
-MOST: Final = 256
+MOST: Final = 64
 """So many places are remembered, and so many different requests of each; then it begins anew."""
 
 

@@ -20,7 +20,7 @@ def write_whole(path: Path, pieces: Iterable[str]) -> int:
     pipe, `/dev/null`, `/dev/stdout`) is written to as it is. Raises OSError.
     """
     if str(path).startswith(_NO_FILES_OF_OURS) or (path.exists() and not path.is_file()):
-        with open(path, "wb", _BUFFER_BYTES) as there:
+        with open(path, "wb") as there:
             return _written(there, pieces)
     path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)

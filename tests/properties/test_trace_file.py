@@ -144,7 +144,7 @@ def test_no_field_of_a_trace_is_left_out_above():
         RoundTrip: [
             "store", "connection", "operations", "started_ns", "ended_ns", "sent_bytes", "received_bytes", "site",
             "purpose", "lane", "server", "name", "commits", "answer", "waited", "client",
-            "waits", "path", "arguments", "key", "alike",
+            "waits", "path", "arguments", "key",
         ],
         Opened: ["store", "connection", "at_ns", "server", "name"],
         Tapped: ["name", "store", "version", "problem", "seen"],

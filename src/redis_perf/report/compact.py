@@ -30,8 +30,8 @@ from redis_perf.trace import Operation, Path, Problem, RoundTrip, Site, Trace
 
 Packed: TypeAlias = dict[str, Any]
 
-KINDS: Final = 4096
-"""So many kinds of round trips are remembered."""
+KEPT: Final = 4096
+"""So many sites, paths and operations are remembered: the same ones are the same objects in every trace."""
 _OF_SAME: Final = attrgetter(*SAME)
 _HASHES: Final = frozenset({"arguments", "key"})
 """Columns that say only which are the same: numbered in order of appearance."""
@@ -77,21 +77,21 @@ def _packed_trips(trips: Sequence[RoundTrip]) -> Packed:
     }
     columns = {name: [getattr(trip, name) for trip in trips] for name in VARIES}
     return {
-        "kinds": list(map(_kind, table)),
+        "kinds": [_column(name, values) for name, values in zip(SAME, zip(*table, strict=True), strict=True)],
         "at": [number[kind] for kind in kinds] if len(table) > 1 else None,
         "columns": [_numbered(column) if name in _HASHES else column for name, column in columns.items()],
     }
 
 
-@lru_cache(maxsize=KINDS)
-def _kind(same: tuple[Any, ...]) -> str:
-    """As text, which is quickly known for one that was read before."""
-    plain = [_PLAIN.get(name, _itself)(value) for name, value in zip(SAME, same, strict=True)]
-    return json.dumps(plain, separators=(",", ":"))
+def _column(name: str, values: Sequence[object]) -> Packed:
+    table: dict[object, int] = {}
+    at = [table.setdefault(value, len(table)) for value in values]
+    return {"table": list(map(_PLAIN.get(name, _itself), table)), "at": at if len(table) > 1 else len(at)}
 
 
-def _unpacked_trips(kinds: list[str], at: list[int] | None, columns: list[list[int | None]]) -> Iterator[RoundTrip]:
-    parts = list(map(_whole, kinds))
+def _unpacked_trips(kinds: list[Packed], at: list[int] | None, columns: list[list[int | None]]) -> Iterator[RoundTrip]:
+    rows = zip(*map(_values, SAME, kinds), strict=True)
+    parts = [(row[:SAME_BEFORE], row[SAME_BEFORE:], object()) for row in rows]
     started, ended, sent, received, arguments, keys = columns
     of_each = [parts[number] for number in at] if at is not None else parts * len(started)
     numbers = zip(started, ended, sent, received, strict=True)
@@ -99,12 +99,10 @@ def _unpacked_trips(kinds: list[str], at: list[int] | None, columns: list[list[i
         yield round_trip(*before, *four, *after, asked, key, mark)
 
 
-@lru_cache(maxsize=KINDS)
-def _whole(kind: str) -> tuple[tuple[Any, ...], tuple[Any, ...], object]:
-    """What stands before the numbers among a round trip's values, what after them, and what those of it are alike by:
-    the same objects again, whatever trace it is read in."""
-    values = tuple([_WHOLE.get(name, _itself)(value) for name, value in zip(SAME, json.loads(kind), strict=True)])
-    return values[:SAME_BEFORE], values[SAME_BEFORE:], object()
+def _values(name: str, column: Packed) -> list[object]:
+    table = list(map(_WHOLE.get(name, _itself), column["table"]))
+    at = column["at"]
+    return [table[index] for index in at] if isinstance(at, list) else table * at
 
 
 def _numbered(values: Iterable[object]) -> list[int | None]:
@@ -116,28 +114,38 @@ def _itself(value: Any) -> Any:
     return value
 
 
-def _plain_site(site: Site | None) -> list[object] | None:
-    return None if site is None else [site.file, site.line, site.function]
+def _text(values: object) -> str:
+    return json.dumps(values, separators=(",", ":"))
 
 
-def _whole_site(values: list[Any] | None) -> Site | None:
-    return Site(*values) if values else None
+@lru_cache(maxsize=KEPT)
+def _plain_site(site: Site | None) -> str | None:
+    return None if site is None else _text(site)
 
 
-def _plain_path(path: Path | None) -> object:
-    return None if path is None else from_path(path)
+@lru_cache(maxsize=KEPT)
+def _whole_site(text: str | None) -> Site | None:
+    return None if text is None else Site(*json.loads(text))
 
 
-def _whole_path(values: Any) -> Path | None:
-    return to_path(Attributes(values)) if values else None
+@lru_cache(maxsize=KEPT)
+def _plain_path(path: Path | None) -> str | None:
+    return None if path is None else _text(from_path(path))
 
 
-def _plain_operations(operations: tuple[Operation, ...]) -> list[list[object]]:
-    return [[each.name, each.shape, each.failed] for each in operations]
+@lru_cache(maxsize=KEPT)
+def _whole_path(text: str | None) -> Path | None:
+    return None if text is None else to_path(Attributes(json.loads(text)))
 
 
-def _whole_operations(values: list[list[Any]]) -> tuple[Operation, ...]:
-    return tuple(Operation(*value) for value in values)
+@lru_cache(maxsize=KEPT)
+def _plain_operations(operations: tuple[Operation, ...]) -> str:
+    return _text(operations)
+
+
+@lru_cache(maxsize=KEPT)
+def _whole_operations(text: str) -> tuple[Operation, ...]:
+    return tuple([Operation(*value) for value in json.loads(text)])
 
 
 def _plain_waits(waits: tuple[tuple[int, int], ...]) -> list[list[int]]:
@@ -145,7 +153,7 @@ def _plain_waits(waits: tuple[tuple[int, int], ...]) -> list[list[int]]:
 
 
 def _whole_waits(values: list[list[int]]) -> tuple[tuple[int, ...], ...]:
-    return tuple(tuple(value) for value in values)
+    return tuple([tuple(value) for value in values])
 
 
 _PLAIN: Final[dict[str, Callable[[Any], Any]]] = {
