@@ -24,6 +24,8 @@ class GatheredTest:
         self._file, self._line, _ = report.location
         self._outcome: Outcome = "passed"
         self._sent: list[tuple[When, Sent | str]] = []
+        self.unread: str | None = None
+        """Why something that a worker sent is missing."""
 
     def add(self, report: pytest.TestReport, sent: Sent | str | None) -> None:
         if report.when == "setup":  # anew, where another plugin runs it again
@@ -33,7 +35,7 @@ class GatheredTest:
             self._sent.append((report.when, sent))
 
     def tested(self) -> Tested:
-        sent = [(when, Sent.of(each) if isinstance(each, str) else each) for when, each in self._sent]
+        sent = [(when, each) for when, text in self._sent if (each := self._read(text)) is not None]
         verdict = next((each.verdict for _, each in reversed(sent) if each.verdict is not None), None)
         return Tested(
             nodeid=redacted(self._nodeid),
@@ -46,6 +48,15 @@ class GatheredTest:
             broken="budget" if verdict is None else verdict.broken,
             meant=tuple([meant for _, each in sent for meant in each.meant]),
         )
+
+    def _read(self, sent: Sent | str) -> Sent | None:
+        if isinstance(sent, Sent):
+            return sent
+        try:
+            return Sent.of(sent)
+        except Exception as error:
+            self.unread = f"what a worker sent of {self._nodeid} cannot be read: {type(error).__name__}: {error}"
+            return None
 
 
 def _outcome(report: pytest.TestReport, before: Outcome) -> Outcome:

@@ -59,8 +59,9 @@ class Gathering:
         """What has been gathered so far."""
         if self._suite is None:
             settings = Settings.of(self._config)
+            tests = tuple([test.tested() for test in self._tests.values()])  # which finds out what is incomplete
             return Suite(
-                tests=tuple(test.tested() for test in self._tests.values()),
+                tests=tests,
                 root=str(self._config.rootpath),
                 networks_ns=settings.networks_ns,
                 threshold=0 if settings.n_plus_one == "off" else settings.n_plus_one_threshold,
@@ -77,6 +78,7 @@ class Gathering:
 
     def _incomplete(self) -> Iterator[str]:
         yield from self._crashes
+        yield from filter(None, (test.unread for test in self._tests.values()))
         if self._stopped is not None:
             yield f"the run ended before all tests had run: {self._stopped}"
 

@@ -201,6 +201,32 @@ def test_a_crashed_worker_makes_the_report_incomplete(run: Run, pytester: pytest
     assert invocation["executionSuccessful"] is False
 
 
+def test_what_cannot_be_read_of_a_worker_is_all_that_is_missing(run: Run, pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        import pytest
+
+        @pytest.hookimpl(tryfirst=True)
+        def pytest_runtest_logreport(report):
+            if report.when == "call" and "test_cut" in report.nodeid and hasattr(report, "redisperf_sent"):
+                report.redisperf_sent = report.redisperf_sent[:-9]
+        """
+    )
+    source = """
+        def test_whole(redisperf_redis):
+            redisperf_redis.get("a")
+
+        def test_cut(redisperf_redis):
+            redisperf_redis.get("a")
+        """
+    result = run(source, "--redisperf", "--redisperf-trace=run.jsonl", "-p", "xdist", "-n1")
+    result.assert_outcomes(passed=2)
+    suite = suite_in(pytester)
+    (sentence,) = suite.incomplete
+    assert "::test_cut cannot be read: JSONDecodeError: " in sentence
+    assert [ran(suite)[name].call.redis.round_trips for name in ("test_whole", "test_cut")] == [1, 0]
+
+
 def test_a_run_that_was_stopped_is_incomplete(run: Run, pytester: pytest.Pytester) -> None:
     run("def test_one(): assert 0\ndef test_two(): ...", "--redisperf-trace=run.jsonl", "-x")
     assert suite_in(pytester).incomplete == ("the run ended before all tests had run: stopping after 1 failures",)
