@@ -21,6 +21,7 @@ import analysis
 
 from redis_perf.report.compact import Packed, packed, unpacked
 from redis_perf.report.html import html
+from redis_perf.round_trip import VARIES
 from redis_perf.suite import Suite, Tested
 from redis_perf.trace import Trace
 
@@ -60,9 +61,10 @@ def suite() -> Suite:
 
 def timed(trace: Packed) -> Trace:
     """The trace with times and sizes of its own, which is what does not compress."""
-    trips = trace["round_trips"]
-    trips["ended_ns"]["values"] = [start + randrange(20_000, 90_000) for start in trips["started_ns"]["values"]]
-    trips["received_bytes"]["values"] = [randrange(5, 2_000) for _ in range(TRIPS)]
+    columns = trace["round_trips"]["columns"]
+    started = columns[VARIES.index("started_ns")]
+    columns[VARIES.index("ended_ns")] = [start + randrange(20_000, 90_000) for start in started]
+    columns[VARIES.index("received_bytes")] = [randrange(5, 2_000) for _ in range(TRIPS)]
     return unpacked(trace)
 
 
