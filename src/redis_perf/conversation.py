@@ -18,38 +18,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
 
+from redis_perf.open_trip import Asked, OpenTrip, Wait
 from redis_perf.round_trip import Loose, round_trip
 from redis_perf.sources import Sources
 from redis_perf.trace import Answer, Operation, Purpose, RoundTrip, Store
 from redis_perf.wire import Caller
 
 Emit: TypeAlias = Callable[[RoundTrip], None]
-
-_operation = lru_cache(maxsize=1024)(Operation)  # mostly the same again; making it anew costs more
-
-
-@dataclass(slots=True, eq=False)
-class Asked:
-    """An operation on its way; the meter marks it failed when the reply says so."""
-
-    name: str
-    shape: str
-    purpose: Purpose
-    arguments: int | None = None
-    key: int | None = None
-    failed: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class _Wait:
-    """Requests sent together, until the last of their replies."""
-
-    began_ns: int
-    ended_ns: int | None = None
 
 
 class Exchanged(NamedTuple):
@@ -64,33 +42,8 @@ class Exchanged(NamedTuple):
     key: int | None
 
 
-class _Trip:
-    """A round trip while it is being put together."""
-
-    __slots__ = (
-        "asked", "caller", "commits", "ended_ns", "owed", "purpose", "received_bytes", "sent_bytes", "settled",
-        "started_ns", "waited", "waits",
-    )  # fmt: skip
-
-    def __init__(self, started_ns: int, caller: Caller | None) -> None:
-        self.started_ns = self.ended_ns = started_ns
-        self.caller = caller
-        self.asked: list[Asked] = []
-        self.purpose: Purpose | None = None
-        self.owed = self.settled = self.commits = 0
-        self.sent_bytes: int | None = 0
-        self.received_bytes: int | None = 0
-        self.waited = False
-        self.waits = [_Wait(started_ns)]
-
-    def serves(self, purpose: Purpose) -> None:
-        """Work if any of it is; setup only if all of it is."""
-        if self.purpose is None or purpose == "work" or self.purpose == "setup":
-            self.purpose = purpose
-
-
 class Conversation:
-    """The state of one connection. `server`, `name` and `client` may be filled in as soon as they are known."""
+    """The state of one connection. What it turns out to be named is for `called`."""
 
     def __init__(
         self,
@@ -108,9 +61,9 @@ class Conversation:
         self.name = name
         self.client = client
         self._emit = emit
-        self._open: list[_Trip] = []
+        self._open: list[OpenTrip] = []
         self._last: RoundTrip | None = None  # exchanged, and nothing else is open; bytes may still be added to it
-        self._debts: deque[tuple[_Trip, _Wait]] = deque()
+        self._debts: deque[tuple[OpenTrip, Wait]] = deque()
         self._news = False  # a reply was settled that the client has not looked at
         self._may_depend = True  # the client looked at one since it last sent
         self._sources = Sources()
@@ -122,7 +75,7 @@ class Conversation:
         if self._may_depend or not self._open:
             self._begin(at_ns, caller)
         elif self._apart_ns is not None:
-            self._open[-1].waits.append(_Wait(self._apart_ns))
+            self._open[-1].waits.append(Wait(self._apart_ns))
         self._may_depend, self._apart_ns = False, None
         self.continued(size_bytes)
 
@@ -268,7 +221,7 @@ class Conversation:
 
     def _begin(self, at_ns: int, caller: Caller | None) -> None:
         self._begin_next()
-        self._open.append(_Trip(at_ns, caller))
+        self._open.append(OpenTrip(at_ns, caller))
 
     def _begin_next(self) -> None:
         self._emit_last()
@@ -280,31 +233,17 @@ class Conversation:
             self._emit(self._last)
             self._last = None
 
-    def _finish(self, trip: _Trip, unanswered: Answer) -> RoundTrip:
+    def _finish(self, trip: OpenTrip, unanswered: Answer) -> RoundTrip:
         source = self._sources.of(trip.caller)
-        operations = tuple([_operation(asked.name, asked.shape, asked.failed) for asked in trip.asked])
+        operations, purpose, waits = trip.operations, trip.purpose or "work", trip.answered_waits
         answer = unanswered if trip.owed else "complete" if trip.settled else "none owed"
-        purpose = trip.purpose or "work"
         same = operations, purpose, trip.commits, answer, trip.waited
         return round_trip(
             self.store, self.connection, operations, trip.started_ns, trip.ended_ns, trip.sent_bytes,
             trip.received_bytes, source.site, purpose, source.lane, self.server, self.name, trip.commits, answer,
-            trip.waited, self.client, _waits(trip.waits) if len(trip.waits) > 1 else (), source.path,
-            _together([asked.arguments for asked in trip.asked]), _together([asked.key for asked in trip.asked]),
-            source.mark(same) if len(trip.waits) == 1 else None,
+            trip.waited, self.client, waits, source.path, trip.arguments, trip.key,
+            None if waits else source.mark(same),
         )  # fmt: skip
-
-
-def _waits(waits: list[_Wait]) -> tuple[tuple[int, int], ...]:
-    """Those that were answered."""
-    return tuple((wait.began_ns, wait.ended_ns) for wait in waits if wait.ended_ns is not None)
-
-
-def _together(hashes: list[int | None]) -> int | None:
-    """One for all operations of a round trip; None if any is missing, or there is none."""
-    if len(hashes) == 1:
-        return hashes[0]
-    return None if not hashes or None in hashes else hash(tuple(hashes))
 
 
 def _plus(total: int | None, more: int | None) -> int | None:

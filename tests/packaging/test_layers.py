@@ -12,6 +12,7 @@ PURE = {
     "network",
     "suite",
     "conversation",
+    "open_trip",
     "call_path",
     "sources",
     "wire",

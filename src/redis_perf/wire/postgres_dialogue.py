@@ -21,7 +21,8 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from redis_perf.conversation import Asked, Conversation
+from redis_perf.conversation import Conversation
+from redis_perf.open_trip import Asked
 from redis_perf.wire import postgres_kinds as kinds
 from redis_perf.wire.postgres_kinds import MAX_SQL_BYTES, NAMES_BYTES
 from redis_perf.wire.postgres_prepared import Asking, Prepared

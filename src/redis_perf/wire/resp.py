@@ -12,7 +12,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Final
 
-from redis_perf.conversation import Asked, Conversation, Exchanged
+from redis_perf.conversation import Conversation, Exchanged
+from redis_perf.open_trip import Asked
 from redis_perf.wire import ARRIVED, CLOSED, LOOKED, RECEIVED, REPLIED, SENT, SETTLED, Caller, Event, redis_commands
 from redis_perf.wire.redis_meaning import meaning
 from redis_perf.wire.resp_command_frames import Commands

@@ -148,8 +148,8 @@ class Meeting:
             self._recorder.emit(_setup(conversation, who, "TLS", opening.connected_ns, now_ns(), None))
 
     def _refused(self, connection: Any, began_ns: int) -> None:
-        nowhere = Conversation("redis", NO_CONNECTION, self._recorder.emit, server=_address(connection, None))
-        nowhere.name = getattr(connection, "_redis_perf_name", None)
+        server, name = _address(connection, None), getattr(connection, "_redis_perf_name", None)
+        nowhere = Conversation("redis", NO_CONNECTION, self._recorder.emit, server=server, name=name)
         trip = _setup(nowhere, self.callers.here(), "CONNECT", began_ns, now_ns(), 0)
         self._recorder.emit(replace(trip, operations=(Operation("CONNECT", "CONNECT", failed=True),)))
 
