@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import ExitStack, nullcontext
 from types import TracebackType
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 import pytest
 from _pytest._code.code import ExceptionRepr
@@ -22,20 +22,21 @@ from pytest_redisperf.fixture_accounts import PHASE_RECORDING, PHASE_WINDOWS, RU
 from pytest_redisperf.options import Limits, Settings
 from pytest_redisperf.phase import Phase, is_quiet, operations, phase_of
 from pytest_redisperf.spending import CALL, VERDICT, Record, Verdict, fail, recorder, verdict_of
-from pytest_redisperf.summary import Beside, Summary, header
+from pytest_redisperf.summary import PerTestColumn, Summary, header
 from pytest_redisperf.suspects import Suspects
 from redis_perf import BudgetExceeded, NothingMeasured, TapError, Trace
 from redis_perf.budget import Budget
 from redis_perf.recording import pace, tapped
 from redis_perf.report.junit import BROKEN, properties
 
+if TYPE_CHECKING:
+    from redis_perf.suite import When
+
 BUDGET = pytest.StashKey[Budget]()
 """The budget of this test's own marker."""
 PHASES = pytest.StashKey[dict[str, Phase]]()
 """What the phases spent, until their report is made; not of a setup or teardown that sent nothing. There from the start
 if the call phase is to be recorded."""
-
-When: TypeAlias = Literal["setup", "call", "teardown"]
 
 
 class Metering:
@@ -63,7 +64,7 @@ class Metering:
                     Summary(self._settings, crashes_of(self._config)), "redisperf-summary"
                 )
                 if self._config.get_verbosity() > 0:
-                    self._config.pluginmanager.register(Beside(), "redisperf-beside")
+                    self._config.pluginmanager.register(PerTestColumn(), "redisperf-per-test-column")
                 if self._config.getoption("xmlpath", None):
                     from pytest_redisperf.junit import Totals
 

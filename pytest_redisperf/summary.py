@@ -87,7 +87,7 @@ class Summary:
         yield from _unseen(self._tests)
 
 
-class Beside:
+class PerTestColumn:
     """With `-v`: what each test spent beside its result. A hook that is called for each phase of every test."""
 
     @pytest.hookimpl(tryfirst=True)

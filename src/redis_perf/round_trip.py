@@ -6,6 +6,7 @@ What a round trip is: see `redis_perf.conversation`, which is the definition as 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 Store: TypeAlias = Literal["redis", "postgres"]
@@ -115,6 +116,7 @@ VALUES: Final = tuple(each.name for each in fields(RoundTrip))
 VARIES: Final = ("started_ns", "ended_ns", "sent_bytes", "received_bytes", "arguments", "key")
 """Those of VALUES in which round trips that are alike may differ; the first four stand together, the others last."""
 SAME: Final = tuple(name for name in VALUES if name not in VARIES)
+of_same: Final = attrgetter(*SAME)
 SAME_BEFORE: Final = VALUES.index(VARIES[0])
 """So many of SAME stand before those that vary."""
 

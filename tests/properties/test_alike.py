@@ -6,7 +6,7 @@ from operator import attrgetter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redis_perf.analysis.alike import alike, marks
+from redis_perf.analysis.alike import alike, kinds
 from redis_perf.report.compact import packed, unpacked
 from redis_perf.report.suite_file import dumps, loads
 from redis_perf.round_trip import SAME
@@ -58,7 +58,7 @@ def test_those_of_a_group_differ_in_nothing_but_what_may_vary(trace, through):
     for group in groups:
         assert len({repr(same(trip)) for trip in group}) == 1
     of_mark = {}
-    for mark, trip in zip(marks(trips), trips, strict=True):
+    for mark, trip in zip(kinds(trips)[0], trips, strict=True):
         assert of_mark.setdefault(mark, repr(same(trip))) == repr(same(trip))
 
 

@@ -21,9 +21,10 @@ def alike(trips: Sequence[RoundTrip]) -> list[Sequence[RoundTrip]]:
     return list(groups.values())
 
 
-def marks(trips: Sequence[RoundTrip]) -> list[Hashable]:
-    """Of each the mark of its group, good as long as the round trips live."""
-    return [trip.alike or _objects(trip) for trip in trips]
+def kinds(trips: Sequence[RoundTrip]) -> tuple[list[Hashable], dict[Hashable, RoundTrip]]:
+    """Of each the mark of its group, and one of each group by its mark; good as long as the round trips live."""
+    marks = [trip.alike or _objects(trip) for trip in trips]
+    return marks, dict(zip(marks, trips, strict=True))
 
 
 def _objects(trip: RoundTrip) -> Hashable:

@@ -14,7 +14,7 @@ from itertools import pairwise
 from operator import attrgetter
 from typing import Final, TypeAlias
 
-from redis_perf.analysis.alike import marks
+from redis_perf.analysis.alike import kinds
 from redis_perf.trace import Operation, RoundTrip, Store
 
 _started_ns = attrgetter("started_ns")
@@ -41,11 +41,11 @@ def repeated_reads(trips: Sequence[RoundTrip]) -> list[tuple[RoundTrip, ...]]:
     if len({trip.arguments for trip in trips}) == len(trips):
         return []
     ordered = sorted(trips, key=_started_ns)
-    kinds = marks(ordered)
-    questions = _questions(dict(zip(kinds, ordered, strict=True)))
+    marks, ones = kinds(ordered)
+    questions = _questions(ones)
     found: list[tuple[RoundTrip, ...]] = []
-    for trip, kind in zip(ordered, kinds, strict=True):
-        asked, number = questions[kind]
+    for trip, mark in zip(ordered, marks, strict=True):
+        asked, number = questions[mark]
         if number is not None and trip.arguments is not None:
             asked[number, trip.arguments].append(trip)
         elif _writes(trip):
@@ -56,16 +56,16 @@ def repeated_reads(trips: Sequence[RoundTrip]) -> list[tuple[RoundTrip, ...]]:
     return sorted(found, key=lambda group: -len(group))
 
 
-def _questions(kinds: Mapping[Hashable, RoundTrip]) -> dict[Hashable, tuple[_Asked, int | None]]:
+def _questions(ones: Mapping[Hashable, RoundTrip]) -> dict[Hashable, tuple[_Asked, int | None]]:
     """Of each kind what was asked of its server since the last write to that, and a number for what it asks, which is
     quickly told apart; None: not a read, or one that may wait."""
     servers: defaultdict[Hashable, _Asked] = defaultdict(lambda: defaultdict(list))
     numbers: dict[Hashable, int] = {}
     questions: dict[Hashable, tuple[_Asked, int | None]] = {}
-    for kind, trip in kinds.items():
+    for mark, trip in ones.items():
         reads = not trip.waited and only_reads(trip.store, trip.operations)
         number = numbers.setdefault((trip.operations, trip.lane), len(numbers)) if reads else None
-        questions[kind] = servers[trip.store, trip.server, trip.name], number
+        questions[mark] = servers[trip.store, trip.server, trip.name], number
     return questions
 
 

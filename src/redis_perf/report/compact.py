@@ -10,10 +10,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
-from redis_perf.analysis.alike import marks
+from redis_perf.analysis.alike import kinds
 from redis_perf.report.attributes import Attributes
 from redis_perf.report.records import (
     from_opened,
@@ -25,14 +24,13 @@ from redis_perf.report.records import (
     to_problem,
     to_tapped,
 )
-from redis_perf.round_trip import SAME, SAME_BEFORE, VARIES, round_trip
+from redis_perf.round_trip import SAME, SAME_BEFORE, VARIES, of_same, round_trip
 from redis_perf.trace import Operation, Path, Problem, RoundTrip, Site, Trace
 
 Packed: TypeAlias = dict[str, Any]
 
 KEPT: Final = 4096
 """So many sites, paths and operations are remembered: the same ones are the same objects in every trace."""
-_OF_SAME: Final = attrgetter(*SAME)
 _HASHES: Final = frozenset({"arguments", "key"})
 """Columns that say only which are the same: numbered in order of appearance."""
 _SITE: Final = "site"
@@ -69,16 +67,13 @@ def unpacked(values: Packed) -> Trace:
 
 def _packed_trips(trips: Sequence[RoundTrip]) -> Packed:
     """What some are alike in once, by a number; then columns of what each has by itself."""
-    kinds = marks(trips)
+    marks, ones = kinds(trips)
     table: dict[tuple[Any, ...], int] = {}
-    number = {
-        kind: table.setdefault(_OF_SAME(trip), len(table))
-        for kind, trip in dict(zip(kinds, trips, strict=True)).items()
-    }
+    number = {mark: table.setdefault(of_same(trip), len(table)) for mark, trip in ones.items()}
     columns = {name: [getattr(trip, name) for trip in trips] for name in VARIES}
     return {
         "kinds": [_column(name, values) for name, values in zip(SAME, zip(*table, strict=True), strict=True)],
-        "at": [number[kind] for kind in kinds] if len(table) > 1 else None,
+        "at": [number[mark] for mark in marks] if len(table) > 1 else None,
         "columns": [_numbered(column) if name in _HASHES else column for name, column in columns.items()],
     }
 

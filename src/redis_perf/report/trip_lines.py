@@ -11,19 +11,17 @@ import json
 import re
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
-from operator import attrgetter
 from typing import Any, Final
 
-from redis_perf.analysis.alike import marks
+from redis_perf.analysis.alike import kinds
 from redis_perf.report.attributes import Attributes
 from redis_perf.report.records import from_round_trip, to_round_trip
-from redis_perf.round_trip import SAME, SAME_BEFORE, VARIES, round_trip
+from redis_perf.round_trip import SAME_BEFORE, VARIES, of_same, round_trip
 from redis_perf.trace import RoundTrip
 
 MOST_KEPT: Final = 20_000
 """So many kinds of lines are remembered; then it begins anew."""
 
-_OF_SAME = attrgetter(*SAME)
 _ATTRIBUTES: Final = frozenset(f"redisperf.{name}" for name in VARIES)
 _BEGIN: Final = '{"redisperf.kind":"round_trip","redisperf.started_ns":'
 
@@ -44,12 +42,12 @@ class TripWriter:
     def parts(self, trips: Sequence[RoundTrip]) -> Iterator[tuple[str, str]]:
         """Both parts of each line of one trace, the second with its newline. Hashes of arguments stay here: in the file
         they are numbers, in order of appearance, which compare within one trace only."""
-        kinds, hashes = marks(trips), dict[int, int]()
-        rests = {kind: self._rest(trip) for kind, trip in dict(zip(kinds, trips, strict=True)).items()}
-        return zip([_varying(trip, hashes) for trip in trips], [rests[kind] for kind in kinds], strict=True)
+        (marks, ones), hashes = kinds(trips), dict[int, int]()
+        rests = {mark: self._rest(trip) for mark, trip in ones.items()}
+        return zip([_varying(trip, hashes) for trip in trips], [rests[mark] for mark in marks], strict=True)
 
     def _rest(self, trip: RoundTrip) -> str:
-        same = _OF_SAME(trip)
+        same = of_same(trip)
         rest = self._known.get(same)
         if rest is None:
             if len(self._known) >= MOST_KEPT:
@@ -104,7 +102,7 @@ class TripReader:
     def _learn(self, rest: str, line: str) -> tuple[tuple[Any, ...], tuple[Any, ...], object]:
         """What stands before the numbers among a round trip's fields, what between them and the last two, and a mark
         of those that are alike."""
-        values: tuple[Any, ...] = _OF_SAME(to_round_trip(Attributes.of(line)))
+        values: tuple[Any, ...] = of_same(to_round_trip(Attributes.of(line)))
         if len(self._known) >= MOST_KEPT:
             self._known.clear()
         self._known[rest] = values[:SAME_BEFORE], values[SAME_BEFORE:], object()

@@ -30,9 +30,7 @@ def html(
     yield before()
     rows = Rows(suite, baseline)
     block, number = Block(suite.root), 0
-    looks = (
-        analysed.seen if analysed is not None else (look for each in suite for look in seen([each], suite.threshold))
-    )
+    looks = analysed.seen if analysed is not None else seen(suite, suite.threshold)
     for tested, look in zip(suite, looks, strict=True):
         if block.trips >= TRIPS_A_BLOCK or len(block) >= TESTS_A_BLOCK:
             yield _ended(block, number, rows)

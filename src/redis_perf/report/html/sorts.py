@@ -7,7 +7,7 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Final, NamedTuple
 
-from redis_perf.analysis.alike import marks
+from redis_perf.analysis.alike import kinds
 from redis_perf.report.html.sites import plain_site
 from redis_perf.report.html.tables import Table
 from redis_perf.report.secrets import redacted
@@ -71,9 +71,9 @@ class Sorts:
 
     def numbers(self, trips: Sequence[RoundTrip]) -> list[int]:
         """The number of each one's sort."""
-        kinds = marks(trips)
-        numbers = {kind: self._number(trip) for kind, trip in dict(zip(kinds, trips, strict=True)).items()}
-        return [numbers[kind] for kind in kinds]
+        marks, ones = kinds(trips)
+        numbers = {mark: self._number(trip) for mark, trip in ones.items()}
+        return [numbers[mark] for mark in marks]
 
     def _number(self, trip: RoundTrip) -> int:
         number = self._known.setdefault(_OF_SORT(trip), len(self._plain))
